@@ -1,0 +1,1 @@
+"""The engine room: it knows SQL and knows no noun."""

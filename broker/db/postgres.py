@@ -1,0 +1,151 @@
+"""The engine for scale-out: PostgreSQL, a unit on a worker thread with a pooled connection."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, ParamSpec, TypeVar
+
+import psycopg
+from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
+from psycopg.rows import dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from broker.db.database import Clock, Duplicate, Row, Unavailable, Unit, system_clock
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Connection = psycopg.Connection[dict[str, Any]]
+
+TRIES = 8
+CLOCK_EVERY_S = 60.0
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)")
+
+
+@cache
+def translated(sql: str) -> str:
+    """The same text with psycopg's parameters: `:name` becomes `%(name)s`."""
+    return _PARAMETER.sub(r"%(\1)s", sql)
+
+
+class PostgresTransaction:
+    """A transaction on one pooled connection."""
+
+    __slots__ = ("_connection", "now")
+    for_update = " FOR UPDATE"
+    skip_locked = " FOR UPDATE SKIP LOCKED"
+
+    def __init__(self, connection: Connection, now: int) -> None:
+        self._connection = connection
+        self.now = now
+
+    def find(self, sql: str, **params: Any) -> Row | None:
+        return self._connection.execute(translated(sql), params).fetchone()
+
+    def all(self, sql: str, **params: Any) -> list[Row]:
+        return list(self._connection.execute(translated(sql), params).fetchall())
+
+    def run(self, sql: str, **params: Any) -> None:
+        self._connection.execute(translated(sql), params)
+
+
+class DatabaseClock:
+    """The process clock plus its offset to the database's, measured once a minute."""
+
+    def __init__(self, process: Clock) -> None:
+        self._process = process
+        self._offset = 0
+        self._measured = float("-inf")
+        self._lock = threading.Lock()
+
+    def __call__(self) -> int:
+        return self._process() + self._offset
+
+    def follow(self, connection: Connection) -> None:
+        """Measure again when the last reading is a minute old; one thread at a time."""
+        if time.monotonic() - self._measured < CLOCK_EVERY_S or not self._lock.acquire(False):
+            return
+        try:
+            before = self._process()
+            row = connection.execute(
+                "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint) AS micros"
+            ).fetchone()
+            after = self._process()
+            self._offset = (row["micros"] if row else after) - (before + after) // 2
+            self._measured = time.monotonic()
+        finally:
+            self._lock.release()
+
+
+class PostgresDatabase:
+    """A pool of connections, and as many threads as there are connections."""
+
+    def __init__(self, pool: ConnectionPool[Connection], threads: int, clock: Clock) -> None:
+        self._pool = pool
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="postgres")
+        self._clock = DatabaseClock(clock)
+
+    async def write(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs), tries=TRIES)
+
+    async def read(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs), tries=TRIES)
+
+    async def peek(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs), tries=TRIES)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._pool.close)
+
+    async def _on_a_thread(self, call: Callable[[PostgresTransaction], T], *, tries: int) -> T:
+        try:
+            work = self._threads.submit(self._attempts, call, tries)
+        except RuntimeError as error:
+            raise Unavailable("the database is closed") from error
+        return await asyncio.shield(asyncio.wrap_future(work))
+
+    def _attempts(self, call: Callable[[PostgresTransaction], T], tries: int) -> T:
+        """Run the unit until no other transaction stood in its way."""
+        while True:
+            tries -= 1
+            try:
+                return self._once(call)
+            except (SerializationFailure, DeadlockDetected) as error:
+                if not tries:
+                    raise Unavailable("too many transactions stood in the way") from error
+            except UniqueViolation as error:
+                raise Duplicate(error.diag.constraint_name or "") from error
+            except (psycopg.OperationalError, PoolTimeout) as error:
+                raise Unavailable("the database cannot be reached now") from error
+
+    def _once(self, call: Callable[[PostgresTransaction], T]) -> T:
+        with self._pool.connection() as connection:
+            self._clock.follow(connection)
+            return call(PostgresTransaction(connection, self._clock()))
+
+
+async def connect(
+    url: str, *, connections: int = 10, clock: Clock = system_clock
+) -> PostgresDatabase:
+    """Open a pool on `url` (`postgresql://…`); Unavailable where nobody answers in 10 s."""
+    pool: ConnectionPool[Connection] = ConnectionPool(
+        url,
+        connection_class=Connection,
+        min_size=1,
+        max_size=connections,
+        timeout=10.0,
+        kwargs={"row_factory": dict_row, "application_name": "broker"},
+        open=False,
+    )
+    try:
+        await asyncio.to_thread(pool.open, wait=True, timeout=10.0)
+    except PoolTimeout as error:
+        pool.close()
+        raise Unavailable("the database cannot be reached now") from error
+    return PostgresDatabase(pool, connections, clock)

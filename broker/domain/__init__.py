@@ -1,0 +1,1 @@
+"""Plain Python: what the broker talks about, without I/O and without a clock of its own."""

@@ -1,0 +1,93 @@
+"""Who is calling, and what that lets them ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from broker.domain.errors import Forbidden
+
+SCOPES = frozenset(
+    {
+        "resolve",
+        "credentials:read",
+        "credentials:connector",
+        "explain",
+        "authenticate",
+        "links:write",
+        "sessions:write",
+        "logins:write",
+        "logons:write",
+        "users:read",
+        "users:admin",
+        "pauses:read",
+        "pauses:write",
+        "connectors:read",
+        "connectors:write",
+        "grants:write",
+        "directories:read",
+        "directories:write",
+        "audit:read",
+        "events:read",
+    }
+)
+
+
+class Kind(StrEnum):
+    """The three kinds of caller of `/v1` and the pages; identity providers are a fourth."""
+
+    SERVICE = "service"
+    ADMINISTRATOR = "administrator"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A credential that was checked, as the project it belongs to sees it."""
+
+    kind: Kind
+    project: str
+    id: str
+    name: str = ""
+    scopes: frozenset[str] = frozenset()
+    connectors: frozenset[str] = frozenset()  # names it is limited to; empty: all
+    step_types: frozenset[str] = frozenset()
+    evidence: tuple[tuple[str, str], ...] = ()  # (issuer, audience) of id_tokens it may present
+    return_urls: tuple[str, ...] = ()
+    user_id: str | None = None
+    link_id: str | None = None  # a connect session opens this link and no other (safety 16)
+    session: str | None = None  # the hash its session is kept under
+    asserted_by: str = ""
+
+    @property
+    def actor(self) -> str:
+        """How audit and events name it: `key:key_…`, `admin:…`, `person:usr_…`."""
+        prefix = {Kind.SERVICE: "key", Kind.ADMINISTRATOR: "admin", Kind.PERSON: "person"}
+        return f"{prefix[self.kind]}:{self.id}"
+
+    def may(self, scope: str) -> bool:
+        """Whether it has the scope; an administrator has every one but credentials."""
+        if self.kind is Kind.ADMINISTRATOR:
+            return not scope.startswith("credentials:")
+        return scope in self.scopes
+
+    def require(self, scope: str) -> Caller:
+        """Itself, if it may; Forbidden names the missing scope."""
+        if not self.may(scope):
+            has = ", ".join(sorted(self.scopes)) or "no scope"
+            raise Forbidden(
+                f"{scope} is needed; {self.name or self.kind} has {has}.",
+                reason="insufficient-scope",
+                next=f"Use a key made with --scope {scope}.",
+            )
+        return self
+
+    def require_administrator(self) -> Caller:
+        """Itself, if an administrator's session; keys never are one (safety 27)."""
+        if self.kind is not Kind.ADMINISTRATOR:
+            raise Forbidden(
+                "This needs an administrator's session.",
+                reason="administrator-needed",
+                next="Sign in as an administrator: `broker admin link` prints a link.",
+            )
+        return self

@@ -1,0 +1,26 @@
+"""Time inside the house: whole microseconds since 1970, UTC; RFC 3339 only at its faces."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def rfc3339(micros: int) -> str:
+    """`2026-11-21T14:07:40.123456Z`, the form every answer uses."""
+    moment = EPOCH + timedelta(microseconds=micros)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def micros(text: str) -> int:
+    """The instant an RFC 3339 text names; ValueError where it names none or has no offset."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time needs its offset, such as Z")
+    return (moment - EPOCH) // timedelta(microseconds=1)

@@ -1,0 +1,92 @@
+"""
+What can go wrong, and what the caller may know of it.
+
+* BrokerError      internal         500
+  - Invalid        invalid          422
+  - Unknown        unauthenticated  401
+  - Forbidden      forbidden        403
+  - NotFound       not_found        404
+  - Conflict       conflict         409
+  - Stale          stale            412
+  - Unavailable    unavailable      503
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a request: where (RFC 6901 pointer), what, and the nearest right name."""
+
+    pointer: str
+    code: str
+    detail: str
+    did_you_mean: str | None = None
+
+
+class BrokerError(Exception):
+    """The broker failed. The operator's log says why."""
+
+    code = "internal"
+    retryable = False
+
+    def __init__(
+        self,
+        hint: str | None = None,
+        *,
+        reason: str | None = None,
+        next: str | None = None,
+        problems: tuple[Problem, ...] = (),
+        retry_after_s: int | None = None,
+    ) -> None:
+        """`hint` is the sentence the caller reads, `reason` its kebab-case word, `next` what to do."""
+        super().__init__(hint or (type(self).__doc__ or "").strip())
+        self.reason = reason or self.code
+        self.next = next
+        self.problems = problems
+        self.retry_after_s = retry_after_s
+
+
+class Invalid(BrokerError):
+    """The request is not valid."""
+
+    code = "invalid"
+
+
+class Unknown(BrokerError):
+    """We do not know who is calling."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(BrokerError):
+    """The caller may not do that."""
+
+    code = "forbidden"
+
+
+class NotFound(BrokerError):
+    """There is no such thing, or it is not yours to see."""
+
+    code = "not_found"
+
+
+class Conflict(BrokerError):
+    """The state of things does not allow it."""
+
+    code = "conflict"
+
+
+class Stale(BrokerError):
+    """It changed since it was read."""
+
+    code = "stale"
+
+
+class Unavailable(BrokerError):
+    """Not now; ask again."""
+
+    code = "unavailable"
+    retryable = True

@@ -1,0 +1,21 @@
+"""Ids: a prefix that says what it names, a time that orders it, and 80 random bits (safety 2)."""
+
+from __future__ import annotations
+
+import os
+import time
+
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford base32: no I, L, O, U
+_PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
+
+
+def new(prefix: str) -> str:
+    """A fresh id such as `usr_01K…`: 48 bits of milliseconds, then 80 random bits.
+
+    RFC 9562's version 7 leaves 74 random bits; safety rule 2 asks for 80, so the version and
+    variant bits are random too (docs/decisions/0002).
+    """
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
+    pairs = _PAIRS
+    text = "".join([pairs[value >> shift & 1023] for shift in range(120, -1, -10)])
+    return f"{prefix}_{text}"

@@ -1,0 +1,263 @@
+"""Which directory, service, administrator or person is calling."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from broker.db.database import Database, Row, Transaction
+from broker.db.seal import Hasher
+from broker.domain import ids
+from broker.domain.callers import SCOPES, Caller, Kind
+from broker.domain.clock import DAY, HOUR
+from broker.domain.errors import Invalid, NotFound, Problem, Unknown
+from broker.store import audit, callers
+
+KEY_PREFIX = "brk"
+TOKEN_PREFIX = "brs"
+ADMINISTRATOR_LIFETIME = 12 * HOUR
+PERSON_LIFETIME = DAY
+CONNECT_SESSION_LIFETIME = HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """Checks every credential against the database at every call: a revoked one ends at once."""
+
+    db: Database
+    hasher: Hasher
+    seen: dict[str, int] = field(default_factory=dict)
+
+    async def service(self, authorization: str | None) -> Caller:
+        """The service behind `Bearer brk_<id>_<secret>`; Unknown otherwise."""
+        id, secret = _parts(authorization, KEY_PREFIX)
+        found = await self.db.peek(self._key, f"key_{id}")
+        if not self._is(secret, found[0] if found else None) or found is None:
+            raise Unknown("The API key is missing, wrong or revoked.", reason="unknown-key")
+        return found[1]
+
+    async def directory(self, directory_id: str, authorization: str | None) -> str:
+        """The project of a directory whose SCIM token this is; Unknown otherwise (safety 1)."""
+        id, secret = _parts(authorization, TOKEN_PREFIX)
+        row = await self.db.peek(self._token, f"tok_{id}")
+        known = self._is(secret, row["hash"] if row else None)
+        if not known or row is None or row["directory_id"] != directory_id:
+            raise Unknown("The token is missing, wrong or revoked.", reason="unknown-token")
+        return str(row["project_id"])
+
+    async def session(self, cookie: str | None) -> Caller | None:
+        """Whom the session cookie stands for, if it is a living one."""
+        if not cookie:
+            return None
+        return await self.db.peek(callers.find_session, self.hasher(cookie))
+
+    async def sign_out(self, caller: Caller) -> None:
+        """End the caller's session."""
+        if caller.session:
+            await self.db.write(callers.end_session, caller.session)
+
+    async def add_key(
+        self,
+        project: str,
+        name: str,
+        scopes: Iterable[str],
+        *,
+        by: str,
+        connectors: Iterable[str] = (),
+        step_types: Iterable[str] = (),
+        evidence: Iterable[tuple[str, str]] = (),
+        return_urls: Iterable[str] = (),
+    ) -> tuple[str, str]:
+        """A new API key: its id, and the key itself, shown this once. Invalid on unknown scopes."""
+        scopes = set(scopes)
+        if unknown := scopes - SCOPES:
+            raise Invalid(
+                f"There is no scope {', '.join(sorted(unknown))}.",
+                reason="unknown-scope",
+                problems=tuple(Problem("/scopes", "unknown_scope", s) for s in sorted(unknown)),
+                next=f"Scopes are {', '.join(sorted(SCOPES))}.",
+            )
+        id, secret = ids.new("key"), secrets.token_urlsafe(32)
+
+        def adding(tx: Transaction) -> None:
+            callers.insert_key(
+                tx,
+                project,
+                id,
+                name,
+                self.hasher(secret),
+                scopes,
+                connectors=connectors,
+                step_types=step_types,
+                evidence=evidence,
+                return_urls=return_urls,
+            )
+            audit.append(tx, project, by, "key.added", id, scopes=sorted(scopes))
+
+        await self.db.write(adding)
+        return id, f"{KEY_PREFIX}_{id.removeprefix('key_')}_{secret}"
+
+    async def revoke_key(self, project: str, id: str, *, by: str) -> None:
+        """End an API key at once; NotFound where there is no such living key."""
+
+        def revoking(tx: Transaction) -> None:
+            if not callers.revoke_key(tx, project, id):
+                raise NotFound()
+            audit.append(tx, project, by, "key.revoked", id)
+
+        await self.db.write(revoking)
+
+    async def revoke_token(self, project: str, id: str, *, by: str) -> None:
+        """End a SCIM token at once; NotFound where there is no such living token."""
+
+        def revoking(tx: Transaction) -> None:
+            if not callers.revoke_token(tx, project, id):
+                raise NotFound()
+            audit.append(tx, project, by, "directory.token.revoked", id)
+
+        await self.db.write(revoking)
+
+    def adding_token(self, tx: Transaction, project: str, directory: str, by: str) -> str:
+        """A new SCIM token of the directory, in the caller's transaction; shown this once."""
+        id, secret = ids.new("tok"), secrets.token_urlsafe(32)
+        callers.insert_token(tx, project, directory, id, self.hasher(secret))
+        audit.append(tx, project, by, "directory.token.added", id, directory=directory)
+        return f"{TOKEN_PREFIX}_{id.removeprefix('tok_')}_{secret}"
+
+    async def setup_link(self, project: str) -> str:
+        """The secret of a one-time link that makes whoever opens it an administrator (15 min)."""
+        secret = secrets.token_urlsafe(32)
+        await self.db.write(
+            _ticketing, project, self.hasher(secret), "setup", callers.SETUP_LIFETIME
+        )
+        return secret
+
+    async def use_setup_link(self, secret: str) -> str:
+        """Spend a set-up link; the cookie of an administrator's session. Unknown when spent."""
+        cookie = secrets.token_urlsafe(32)
+
+        def using(tx: Transaction) -> None:
+            ticket = callers.use_ticket(tx, self.hasher(secret), "setup")
+            if ticket is None:
+                raise Unknown(
+                    "This set-up link was used or is over.",
+                    reason="link-over",
+                    next="Print another one: broker admin link.",
+                )
+            callers.insert_session(
+                tx,
+                ticket["project_id"],
+                self.hasher(cookie),
+                Kind.ADMINISTRATOR,
+                asserted_by="setup",
+                lifetime=ADMINISTRATOR_LIFETIME,
+            )
+            audit.append(tx, ticket["project_id"], "admin:setup", "session.began")
+
+        await self.db.write(using)
+        return cookie
+
+    def connect_ticket(
+        self, tx: Transaction, caller: Caller, user_id: str, link_id: str
+    ) -> tuple[str, int]:
+        """The secret that opens one link as one person, vouched for by a key (safety 16)."""
+        secret = secrets.token_urlsafe(32)
+        expires_at = callers.insert_ticket(
+            tx,
+            caller.project,
+            self.hasher(secret),
+            "connect",
+            lifetime=callers.CONNECT_LIFETIME,
+            user_id=user_id,
+            link_id=link_id,
+            key_id=caller.id,
+        )
+        audit.append(tx, caller.project, caller.actor, "connect-session.made", link_id)
+        return secret, expires_at
+
+    async def use_connect_ticket(self, secret: str) -> tuple[str, str]:
+        """Spend a connect session's secret for (cookie, link id); Unknown when it was spent."""
+        cookie = secrets.token_urlsafe(32)
+
+        def using(tx: Transaction) -> str:
+            ticket = callers.use_ticket(tx, self.hasher(secret), "connect")
+            if ticket is None:
+                raise Unknown(
+                    "This address was used or is over.",
+                    reason="link-over",
+                    next="Go back to the program that sent you and start again.",
+                )
+            self.beginning(
+                tx,
+                ticket["project_id"],
+                ticket["user_id"],
+                cookie,
+                asserted_by=ticket["key_id"],
+                link_id=ticket["link_id"],
+                lifetime=CONNECT_SESSION_LIFETIME,
+            )
+            return str(ticket["link_id"])
+
+        return cookie, await self.db.write(using)
+
+    def beginning(
+        self,
+        tx: Transaction,
+        project: str,
+        user_id: str,
+        cookie: str,
+        *,
+        asserted_by: str,
+        link_id: str | None = None,
+        lifetime: int = PERSON_LIFETIME,
+    ) -> None:
+        """Begin a person's session in the caller's transaction."""
+        callers.insert_session(
+            tx,
+            project,
+            self.hasher(cookie),
+            Kind.PERSON,
+            asserted_by=asserted_by,
+            lifetime=lifetime,
+            user_id=user_id,
+            link_id=link_id,
+        )
+        audit.append(tx, project, f"person:{user_id}", "session.began", by=asserted_by)
+
+    async def flush(self) -> None:
+        """Write down when keys and tokens were last used."""
+        if self.seen:
+            seen = dict(self.seen)
+            self.seen.clear()
+            await self.db.write(callers.used, seen)
+
+    def _is(self, secret: str, hash: str | None) -> bool:
+        """Constant time, and the same work where there is nothing to compare with (safety 3)."""
+        return hmac.compare_digest(self.hasher(secret), hash or self.hasher(""))
+
+    def _key(self, tx: Transaction, id: str) -> tuple[str, Caller] | None:
+        found = callers.find_key(tx, id)
+        if found:
+            self.seen[id] = tx.now
+        return found
+
+    def _token(self, tx: Transaction, id: str) -> Row | None:
+        row = callers.find_token(tx, id)
+        if row:
+            self.seen[id] = tx.now
+        return row
+
+
+def _ticketing(tx: Transaction, project: str, hash: str, purpose: str, lifetime: int) -> None:
+    callers.insert_ticket(tx, project, hash, purpose, lifetime=lifetime)
+    audit.append(tx, project, "operator", f"{purpose}-link.made")
+
+
+def _parts(authorization: str | None, prefix: str) -> tuple[str, str]:
+    """The id and the secret of `Bearer <prefix>_<id>_<secret>`; ("", "") where it is none."""
+    scheme, _, credential = (authorization or "").partition(" ")
+    kind, _, rest = credential.strip().partition("_")
+    id, _, secret = rest.partition("_")
+    return (id, secret) if scheme.lower() == "bearer" and kind == prefix else ("", "")

@@ -1,0 +1,277 @@
+"""API keys, directory tokens, sessions and one-time tickets: kept as keyed hashes only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from broker.db.database import Row, Transaction
+from broker.domain.callers import Caller, Kind
+from broker.domain.clock import MINUTE
+
+
+def insert_key(
+    tx: Transaction,
+    project: str,
+    id: str,
+    name: str,
+    hash: str,
+    scopes: Iterable[str],
+    *,
+    connectors: Iterable[str] = (),
+    step_types: Iterable[str] = (),
+    evidence: Iterable[tuple[str, str]] = (),
+    return_urls: Iterable[str] = (),
+) -> None:
+    """Keep a new API key."""
+    tx.run(
+        """
+        INSERT INTO api_keys (id, project_id, name, hash, scopes, connectors, step_types,
+                              evidence, return_urls, created_at)
+        VALUES (:id, :project, :name, :hash, :scopes, :connectors, :step_types,
+                :evidence, :return_urls, :now)
+        """,
+        id=id,
+        project=project,
+        name=name,
+        hash=hash,
+        scopes=" ".join(sorted(scopes)),
+        connectors=" ".join(sorted(connectors)),
+        step_types=" ".join(sorted(step_types)),
+        evidence=orjson.dumps([list(pair) for pair in evidence]).decode(),
+        return_urls=orjson.dumps(list(return_urls)).decode(),
+        now=tx.now,
+    )
+
+
+def find_key(tx: Transaction, id: str) -> tuple[str, Caller] | None:
+    """The hash of a living key, and the caller it stands for."""
+    row = tx.find("SELECT * FROM api_keys WHERE id = :id AND revoked_at IS NULL", id=id)
+    if row is None:
+        return None
+    return row["hash"], Caller(
+        kind=Kind.SERVICE,
+        project=row["project_id"],
+        id=row["id"],
+        name=row["name"],
+        scopes=frozenset(row["scopes"].split()),
+        connectors=frozenset(row["connectors"].split()),
+        step_types=frozenset(row["step_types"].split()),
+        evidence=tuple((issuer, audience) for issuer, audience in orjson.loads(row["evidence"])),
+        return_urls=tuple(orjson.loads(row["return_urls"])),
+    )
+
+
+def keys(tx: Transaction, project: str) -> list[dict[str, Any]]:
+    """Every key of the project, without what it is recognized by."""
+    rows = tx.all(
+        """
+        SELECT id, name, scopes, created_at, last_used_at, revoked_at
+          FROM api_keys WHERE project_id = :project ORDER BY id
+        """,
+        project=project,
+    )
+    return [dict(row) | {"scopes": row["scopes"].split()} for row in rows]
+
+
+def revoke_key(tx: Transaction, project: str, id: str) -> bool:
+    """End a key; False where there is no such living key."""
+    return bool(
+        tx.find(
+            """
+            UPDATE api_keys SET revoked_at = :now
+             WHERE project_id = :project AND id = :id AND revoked_at IS NULL RETURNING id
+            """,
+            project=project,
+            id=id,
+            now=tx.now,
+        )
+    )
+
+
+def insert_token(tx: Transaction, project: str, directory: str, id: str, hash: str) -> None:
+    """Keep a new SCIM token of a directory."""
+    tx.run(
+        """
+        INSERT INTO directory_tokens (id, project_id, directory_id, hash, created_at)
+        VALUES (:id, :project, :directory, :hash, :now)
+        """,
+        id=id,
+        project=project,
+        directory=directory,
+        hash=hash,
+        now=tx.now,
+    )
+
+
+def find_token(tx: Transaction, id: str) -> Row | None:
+    """A living SCIM token: hash, project_id, directory_id."""
+    return tx.find(
+        """
+        SELECT hash, project_id, directory_id FROM directory_tokens
+         WHERE id = :id AND revoked_at IS NULL
+        """,
+        id=id,
+    )
+
+
+def tokens(tx: Transaction, project: str, directory: str) -> list[dict[str, Any]]:
+    """Every token of a directory, without what it is recognized by."""
+    rows = tx.all(
+        """
+        SELECT id, created_at, last_used_at, revoked_at FROM directory_tokens
+         WHERE project_id = :project AND directory_id = :directory ORDER BY id
+        """,
+        project=project,
+        directory=directory,
+    )
+    return [dict(row) for row in rows]
+
+
+def revoke_token(tx: Transaction, project: str, id: str) -> bool:
+    """End a SCIM token; False where there is no such living token."""
+    return bool(
+        tx.find(
+            """
+            UPDATE directory_tokens SET revoked_at = :now
+             WHERE project_id = :project AND id = :id AND revoked_at IS NULL RETURNING id
+            """,
+            project=project,
+            id=id,
+            now=tx.now,
+        )
+    )
+
+
+def used(tx: Transaction, seen: dict[str, int]) -> None:
+    """Write down when keys and tokens were last used: gathered in memory, flushed now and then."""
+    for id, at in seen.items():
+        table = "api_keys" if id.startswith("key_") else "directory_tokens"
+        tx.run(f"UPDATE {table} SET last_used_at = :at WHERE id = :id", id=id, at=at)
+
+
+def insert_ticket(
+    tx: Transaction,
+    project: str,
+    hash: str,
+    purpose: str,
+    *,
+    lifetime: int,
+    user_id: str | None = None,
+    link_id: str | None = None,
+    key_id: str | None = None,
+) -> int:
+    """Keep a one-time secret; when it ends."""
+    expires_at = tx.now + lifetime
+    tx.run(
+        """
+        INSERT INTO tickets (hash, project_id, purpose, user_id, link_id, key_id, expires_at)
+        VALUES (:hash, :project, :purpose, :user_id, :link_id, :key_id, :expires_at)
+        """,
+        hash=hash,
+        project=project,
+        purpose=purpose,
+        user_id=user_id,
+        link_id=link_id,
+        key_id=key_id,
+        expires_at=expires_at,
+    )
+    return expires_at
+
+
+def use_ticket(tx: Transaction, hash: str, purpose: str) -> Row | None:
+    """Spend a one-time secret; None where it is unknown, spent or over. One UPDATE: one winner."""
+    return tx.find(
+        """
+        UPDATE tickets SET used_at = :now
+         WHERE hash = :hash AND purpose = :purpose AND used_at IS NULL AND expires_at > :now
+        RETURNING project_id, user_id, link_id, key_id
+        """,
+        hash=hash,
+        purpose=purpose,
+        now=tx.now,
+    )
+
+
+def insert_session(
+    tx: Transaction,
+    project: str,
+    hash: str,
+    kind: Kind,
+    *,
+    asserted_by: str,
+    lifetime: int,
+    user_id: str | None = None,
+    link_id: str | None = None,
+) -> None:
+    """Begin a session; its cookie is kept as a hash."""
+    tx.run(
+        """
+        INSERT INTO sessions (hash, project_id, kind, user_id, link_id, asserted_by,
+                              created_at, expires_at)
+        VALUES (:hash, :project, :kind, :user_id, :link_id, :asserted_by, :now, :expires_at)
+        """,
+        hash=hash,
+        project=project,
+        kind=kind,
+        user_id=user_id,
+        link_id=link_id,
+        asserted_by=asserted_by,
+        now=tx.now,
+        expires_at=tx.now + lifetime,
+    )
+
+
+def find_session(tx: Transaction, hash: str) -> Caller | None:
+    """Whom a living session stands for."""
+    row = tx.find(
+        """
+        SELECT * FROM sessions WHERE hash = :hash AND ended_at IS NULL AND expires_at > :now
+        """,
+        hash=hash,
+        now=tx.now,
+    )
+    if row is None:
+        return None
+    return Caller(
+        kind=Kind(row["kind"]),
+        project=row["project_id"],
+        id=row["user_id"] or row["asserted_by"],
+        user_id=row["user_id"],
+        link_id=row["link_id"],
+        session=row["hash"],
+        asserted_by=row["asserted_by"],
+    )
+
+
+def end_session(tx: Transaction, hash: str) -> None:
+    """Sign out."""
+    tx.run("UPDATE sessions SET ended_at = :now WHERE hash = :hash", hash=hash, now=tx.now)
+
+
+def end_all(tx: Transaction, project: str, user_id: str) -> None:
+    """End a person's sessions and tickets (safety 8)."""
+    tx.run(
+        """
+        UPDATE sessions SET ended_at = :now
+         WHERE project_id = :project AND user_id = :user_id AND ended_at IS NULL
+        """,
+        project=project,
+        user_id=user_id,
+        now=tx.now,
+    )
+    tx.run(
+        """
+        UPDATE tickets SET used_at = :now
+         WHERE project_id = :project AND user_id = :user_id AND used_at IS NULL
+        """,
+        project=project,
+        user_id=user_id,
+        now=tx.now,
+    )
+
+
+SETUP_LIFETIME = 15 * MINUTE
+CONNECT_LIFETIME = 5 * MINUTE

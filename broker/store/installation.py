@@ -1,0 +1,21 @@
+"""Facts of the whole installation: its hash key, its epoch, whether it holds demo data."""
+
+from __future__ import annotations
+
+from broker.db.database import Transaction
+
+
+def find(tx: Transaction, name: str) -> bytes | None:
+    """The value kept under that name."""
+    row = tx.find("SELECT value FROM installation WHERE name = :name", name=name)
+    return row["value"] if row else None
+
+
+def keep(tx: Transaction, name: str, value: bytes) -> bytes:
+    """Keep the value unless one is there already; the one that is there now."""
+    tx.run(
+        "INSERT INTO installation (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING",
+        name=name,
+        value=value,
+    )
+    return find(tx, name) or value

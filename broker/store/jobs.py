@@ -1,0 +1,143 @@
+"""Work that must happen later: rows written in the transaction of their cause, claimed by lease."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from broker.db.database import Row, Transaction
+from broker.domain import ids
+from broker.domain.clock import MINUTE, SECOND
+
+LEASE = MINUTE
+BACKOFF = (SECOND, 2 * SECOND, 4 * SECOND, 15 * SECOND, MINUTE, 5 * MINUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job; `attempt` is its fence: a lease that ran out cannot report."""
+
+    id: str
+    project: str | None
+    kind: str
+    data: dict[str, Any]
+    secret: bytes | None
+    attempt: int
+
+
+def add(
+    tx: Transaction,
+    kind: str,
+    project: str | None = None,
+    *,
+    id: str | None = None,
+    once: str | None = None,
+    due: int | None = None,
+    secret: bytes | None = None,
+    **data: object,
+) -> None:
+    """Queue a job for `due` (now, where not given); one open job for each `once`.
+
+    `secret` is sealed for table `jobs`, this row's `id`, column `secret` (K12).
+    """
+    tx.run(
+        """
+        INSERT INTO jobs (id, project_id, kind, data, secret, once, due_at, created_at)
+        VALUES (:id, :project, :kind, :data, :secret, :once, :due, :now)
+        ON CONFLICT DO NOTHING
+        """,
+        id=id or ids.new("job"),
+        project=project,
+        kind=kind,
+        data=orjson.dumps(data).decode(),
+        secret=secret,
+        once=once,
+        due=due if due is not None else tx.now,
+        now=tx.now,
+    )
+
+
+def is_due(tx: Transaction) -> bool:
+    """Whether a claim would find something; reading is cheaper than claiming."""
+    return tx.find(_DUE, now=tx.now) is not None
+
+
+def claim(tx: Transaction) -> Job | None:
+    """The job that is due the longest, leased for a minute; None where nothing is due."""
+    row = tx.find(_DUE + tx.skip_locked, now=tx.now)
+    if row is None:
+        return None
+    claimed = tx.find(
+        """
+        UPDATE jobs SET lease_until = :until, attempt = attempt + 1
+         WHERE id = :id
+        RETURNING id, project_id, kind, data, secret, attempt
+        """,
+        id=row["id"],
+        until=tx.now + LEASE,
+    )
+    return _job(claimed) if claimed else None
+
+
+def done(tx: Transaction, job: Job) -> None:
+    """It happened; its secret is erased."""
+    tx.run(
+        """
+        UPDATE jobs SET done_at = :now, secret = NULL, lease_until = NULL
+         WHERE id = :id AND attempt = :attempt
+        """,
+        id=job.id,
+        attempt=job.attempt,
+        now=tx.now,
+    )
+
+
+def later(tx: Transaction, job: Job, error: str, *, after: int | None = None) -> None:
+    """It did not work this time; try again in `after` microseconds, or up the ladder."""
+    wait = after if after is not None else BACKOFF[min(job.attempt, len(BACKOFF)) - 1]
+    tx.run(
+        """
+        UPDATE jobs SET due_at = :due, lease_until = NULL, error = :error
+         WHERE id = :id AND attempt = :attempt
+        """,
+        id=job.id,
+        attempt=job.attempt,
+        due=tx.now + wait,
+        error=error,
+    )
+
+
+def dead(tx: Transaction, job: Job, error: str) -> None:
+    """It will not happen; its secret is erased."""
+    tx.run(
+        """
+        UPDATE jobs SET dead_at = :now, secret = NULL, lease_until = NULL, error = :error
+         WHERE id = :id AND attempt = :attempt
+        """,
+        id=job.id,
+        attempt=job.attempt,
+        now=tx.now,
+        error=error,
+    )
+
+
+_DUE = """
+    SELECT id FROM jobs
+     WHERE done_at IS NULL AND dead_at IS NULL AND due_at <= :now
+       AND (lease_until IS NULL OR lease_until < :now)
+     ORDER BY due_at
+     LIMIT 1
+"""
+
+
+def _job(row: Row) -> Job:
+    return Job(
+        id=row["id"],
+        project=row["project_id"],
+        kind=row["kind"],
+        data=orjson.loads(row["data"]),
+        secret=row["secret"],
+        attempt=row["attempt"],
+    )
