@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import threading
 import time
@@ -24,6 +25,7 @@ Connection = psycopg.Connection[dict[str, Any]]
 
 TRIES = 8
 CLOCK_EVERY_S = 60.0
+CONNECT_S = 10.0
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)")
 
 
@@ -119,6 +121,7 @@ class PostgresDatabase:
             except (SerializationFailure, DeadlockDetected) as error:
                 if not tries:
                     raise Unavailable("too many transactions stood in the way") from error
+                time.sleep(random.uniform(0, 0.05))  # so that the two do not meet again in step
             except UniqueViolation as error:
                 raise Duplicate(error.diag.constraint_name or "") from error
             except (psycopg.OperationalError, PoolTimeout) as error:
@@ -144,7 +147,7 @@ async def connect(
         open=False,
     )
     try:
-        await asyncio.to_thread(pool.open, wait=True, timeout=10.0)
+        await asyncio.to_thread(pool.open, wait=True, timeout=CONNECT_S)
     except PoolTimeout as error:
         pool.close()
         raise Unavailable("the database cannot be reached now") from error

@@ -263,6 +263,7 @@ table(  # SCIM resources as the directory said them: the stored bytes are the an
     document("extras"),  # what no schema declares, kept so that a later mapping heals
     maybe_key("name_key"),  # folded userName or displayName
     maybe_key("external_key"),  # externalId, exact in case (RFC 7643 §3.1)
+    words("display", ""),  # what members and groups of it are called
     count("version", 1),
     moment("created_at"),
     moment("changed_at"),
@@ -308,6 +309,8 @@ table(
     maybe_moment("invited_at"),
     maybe_moment("activated_at"),
     maybe_moment("deleted_at"),
+    maybe_moment("detached_at"),  # its directory was deleted (safety 12)
+    flag("adoptable"),
     count("version", 1),
     moment("created_at"),
     moment("changed_at"),
@@ -381,7 +384,8 @@ table(
     one_of("trigger", "push", "manual", "schedule"),
     one_of("state", "running", "ended"),
     unique_where("uq_runs_running", "directory_id", where="state = 'running'"),
-    Index("ix_runs_directory", "project_id", "directory_id", "started_at"),
+    Index("ix_runs_directory", "project_id", "directory_id", "id"),
+    Index("ix_runs_page", "project_id", "id"),
 )
 
 table(
@@ -394,6 +398,7 @@ table(
     maybe_words("external_id"),
     words("name", ""),
     key("result"),
+    maybe_key("code"),  # of a failure
     maybe_words("message"),
     maybe_words("next"),
     words("changes", "[]"),
@@ -410,6 +415,7 @@ table(
         "failed",
     ),
     Index("ix_records_run", "project_id", "run_id", "n"),
+    Index("ix_records_result", "project_id", "run_id", "result", "code"),
     Index("ix_records_resource", "project_id", "resource_id"),
 )
 
@@ -436,6 +442,7 @@ table(
     key("name_key"),
     words("description", ""),
     key("type"),
+    maybe_words("integration"),
     maybe_words("environment"),  # JSON
     words("options", "{}"),
     words("fields", "{}"),  # never a protected one
@@ -449,6 +456,8 @@ table(
     maybe_key("only_one"),  # type from C6 on, where a project may have one
     words("created_by"),
     maybe_words("authorized_by"),
+    flag("keep_alive", 1),  # T13
+    maybe_moment("resolved_at"),  # when a step last asked for it, to the day (T13)
     count("version", 1),
     moment("created_at"),
     moment("changed_at"),
@@ -495,10 +504,12 @@ table(  # grants: a person's, or the connector user's (user_id '')
     sealed("access_token"),
     sealed("refresh_token"),
     words("scopes", ""),
-    maybe_words("origin"),
+    words("missing_scopes", ""),
+    maybe_words("origin"),  # where its tokens may go (safety 18)
     maybe_words("base_url"),
     maybe_key("account"),  # the provider's immutable account (K2 pins it)
     words("account_display", ""),
+    maybe_words("claims"),  # what the provider wants of the next link (K7)
     maybe_moment("obtained_at"),
     maybe_moment("expires_at"),
     count("version"),  # of the token: grows with each one saved
@@ -507,6 +518,10 @@ table(  # grants: a person's, or the connector user's (user_id '')
     maybe_key("journal"),  # hash of the refresh token in flight: written before the call
     count("failures"),
     maybe_moment("retry_at"),
+    count("unclassified"),
+    maybe_moment("unclassified_since"),
+    maybe_moment("rejected_at"),  # the last 401 a caller told us of (K11)
+    maybe_moment("due_at"),  # when the background refreshes it (T13, K9)
     flag("frozen"),
     moment("created_at"),
     moment("changed_at"),
@@ -519,6 +534,7 @@ table(  # grants: a person's, or the connector user's (user_id '')
         where="account IS NOT NULL AND state <> 'revoked'",
     ),
     Index("ix_tokens_user", "project_id", "user_id"),
+    index_where("ix_tokens_due", "project_id", "due_at", where="due_at IS NOT NULL"),
 )
 
 table(
@@ -534,11 +550,15 @@ table(
     maybe_key("browser_hash"),
     maybe_key("session_hash"),
     sealed("verifier"),
+    words("scopes", ""),
+    maybe_words("claims"),  # what the provider wants to be asked with (K7)
     maybe_words("return_url"),
+    flag("other_account"),  # an administrator said: the connector user may be another account
     words("made_by"),
     maybe_count("coupon"),
     moment("created_at"),
     moment("expires_at"),
+    maybe_moment("followed_at"),  # a state lives ten minutes from here
     maybe_moment("claimed_at"),
     one_of("purpose", "connect", "wizard", "action"),
     one_of("state", "open", "claimed", "done", "failed", "void"),
@@ -566,7 +586,6 @@ table(
     key("question_hash"),
     words("question"),  # JSON: the step as it was asked
     count("version", 1),  # of its newest line
-    flag("as_person"),  # a line of this attempt ran as a person (F20)
     moment("created_at"),
     UniqueConstraint("project_id", "key_id", "execution", "step", "attempt"),
 )
@@ -612,13 +631,14 @@ table(
     maybe_words("reason"),
     maybe_key("claim_hash"),
     maybe_moment("claimed_at"),
-    maybe_key("run_as"),  # 'connector' after an administrator's override (P12)
+    key("run_as"),  # 'connector' after an administrator's override (P12)
     count("cycles"),
     maybe_moment("expires_at"),
     count("version", 1),
     moment("created_at"),
     moment("changed_at"),
     one_of("state", "waiting", "ready", "claimed", "resumed", "expired", "cancelled", "failed"),
+    one_of("run_as", "user", "connector"),
     unique_where(
         "uq_pauses_open",
         "project_id",
@@ -627,6 +647,9 @@ table(
         where="state IN ('waiting', 'ready', 'claimed')",
     ),
     Index("ix_pauses_waiting", "project_id", "user_id", "connector_id", "state"),
+    Index("ix_pauses_connector", "project_id", "connector_id", "state"),
+    Index("ix_pauses_overdue", "state", "changed_at"),
+    index_where("ix_pauses_expires", "expires_at", where="expires_at IS NOT NULL"),
     Index("ix_pauses_page", "project_id", "id"),
 )
 

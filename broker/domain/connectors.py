@@ -10,7 +10,6 @@ from broker.domain.clock import DAY
 from broker.domain.errors import Conflict
 
 DRAFT_LIFETIME = DAY  # C1
-KEEP_ALIVE_LIMIT = 180 * DAY  # T13: nobody asked for it, so it may die
 
 
 class State(StrEnum):
@@ -28,20 +27,20 @@ class State(StrEnum):
 
 
 class Event(StrEnum):
-    """What can happen to a connector."""
+    """What can happen to a connector; the words end the sentence "it cannot be …"."""
 
     CONFIGURED = "configured"
-    AUTHORIZING = "authorizing"
-    ALLOWED = "allowed"
+    AUTHORIZING = "sent to be authorized"
+    ALLOWED = "authorized"
     REFUSED = "refused"
-    FINISHED = "finished"
-    GRANT_DEAD = "left without its grant"
-    MISCONFIGURED = "misconfigured"
+    FINISHED = "connected"
+    GRANT_DEAD = "left without a grant"
+    MISCONFIGURED = "left to an administrator"
     REAUTHORIZED = "authorized again"
     ORIGIN_CHANGED = "moved to another origin"
     DISABLED = "disabled"
     ENABLED = "enabled"
-    ABANDONED = "abandoned"
+    EXPIRED = "thrown away"
     DELETED = "deleted"
 
 
@@ -58,18 +57,19 @@ class Policy(StrEnum):
 class Connector:
     """One configured link to one outside program; its protected fields are kept elsewhere.
 
-    `kind` is the provider, `integration` chooses which fields show (R36), `origin` is what the
-    sealed values are bound to (safety 18). `button` is the wizard's button action (R70). The
-    connector user is `account` at the provider, authorized by `authorized_by`; both that person
-    and `created_by` are recorded (T1). `before` is the state a disabled one returns to, `reason`
-    the last refusal or failure, for the administrator.
+    `type` is the kind of provider, `integration` chooses which fields show (R36), `origin` is what
+    sealed values are bound to (safety 18). `policy` is kept while user authentication is off
+    (R33). `authorized_by` is who authorized the connector user, `created_by` who began the wizard:
+    both are recorded (T1). `keep_alive` has grants refreshed that lie unused (T13).
+    `disabled_from` is the state to come back to (C10), `expires_at` the end of one that was never
+    connected, `reason` the last refusal or failure.
     """
 
     id: str
     project: str
     name: str
     name_key: str
-    kind: str
+    type: str
     state: State
     created_by: str
     created_at: int
@@ -77,21 +77,17 @@ class Connector:
     version: int = 1
     description: str = ""
     integration: str | None = None
-    environment: str | None = None
-    origin: str | None = None
-    button: str | None = None
+    environment: Mapping[str, object] | None = None
     options: Mapping[str, object] = field(default_factory=dict)
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, object] = field(default_factory=dict)
+    origin: str | None = None
+    reason: str | None = None
+    disabled_from: State | None = None
     user_authentication: bool = False
     policy: Policy = Policy.END_WITH_ERROR
-    keep_alive: bool = True
-    account: str | None = None
-    account_display: str | None = None
     authorized_by: str | None = None
-    connected_at: int | None = None
-    resolved_at: int | None = None
-    before: State | None = None
-    reason: str | None = None
+    keep_alive: bool = True
+    expires_at: int | None = None
 
     @property
     def is_available(self) -> bool:
@@ -99,6 +95,80 @@ class Connector:
         return self.state in (State.CONNECTED, State.NEEDS_REAUTH)
 
     @property
-    def is_wizard(self) -> bool:
-        """Whether it was never connected: invisible to resolve, gone after a day (R81)."""
-        return self.connected_at is None and self.state is not State.DELETED
+    def was_connected(self) -> bool:
+        """Whether it got through the wizard once; before, it is gone after a day (R81)."""
+        return self.expires_at is None
+
+
+USED = (State.CONNECTED, State.NEEDS_REAUTH, State.NEEDS_ADMIN)
+WIZARD = (State.DRAFT, State.CONFIGURED, State.AUTHORIZING, State.AUTHORIZED)
+
+NEXT: Mapping[tuple[State, Event], State] = {
+    (State.DRAFT, Event.CONFIGURED): State.CONFIGURED,  # C2
+    (State.CONFIGURED, Event.CONFIGURED): State.CONFIGURED,  # C2, corrected
+    (State.CONFIGURED, Event.AUTHORIZING): State.AUTHORIZING,  # C3
+    (State.AUTHORIZING, Event.AUTHORIZING): State.AUTHORIZING,  # C3, the window was closed
+    (State.AUTHORIZED, Event.AUTHORIZING): State.AUTHORIZING,  # C3, back in the browser
+    (State.AUTHORIZING, Event.ALLOWED): State.AUTHORIZED,  # C4
+    (State.AUTHORIZING, Event.REFUSED): State.CONFIGURED,  # C5
+    (State.AUTHORIZED, Event.FINISHED): State.CONNECTED,  # C6
+    (State.CONNECTED, Event.GRANT_DEAD): State.NEEDS_REAUTH,  # C7
+    (State.NEEDS_REAUTH, Event.GRANT_DEAD): State.NEEDS_REAUTH,  # C7, said again
+    (State.NEEDS_ADMIN, Event.GRANT_DEAD): State.NEEDS_ADMIN,  # C7, the graver one stays
+    **dict.fromkeys(((state, Event.MISCONFIGURED) for state in USED), State.NEEDS_ADMIN),  # C7
+    **dict.fromkeys(((state, Event.REAUTHORIZED) for state in USED), State.CONNECTED),  # C8
+    **dict.fromkeys(((state, Event.ORIGIN_CHANGED) for state in USED), State.AUTHORIZING),  # C9
+    **dict.fromkeys(((state, Event.DISABLED) for state in USED), State.DISABLED),  # C10
+    (State.DISABLED, Event.ENABLED): State.CONNECTED,  # C10, or whichever it was
+    **dict.fromkeys(((state, Event.EXPIRED) for state in WIZARD), State.DELETED),  # C1
+    **dict.fromkeys(
+        ((state, Event.DELETED) for state in (*WIZARD[1:], *USED, State.DISABLED)), State.DELETED
+    ),  # C11
+}
+
+
+def after(connector: Connector, event: Event, *, now: int, reason: str | None = None) -> Connector:
+    """This connector once `event` has happened; Conflict where the table has no row.
+
+    `reason` is what the provider or the broker found wrong. One that was connected once does not
+    expire (R81), not even while it is authorized for a new origin (C9).
+    """
+    state = NEXT.get((connector.state, event))
+    if state is None or (event is Event.EXPIRED and connector.was_connected):
+        raise Conflict(
+            f"A connector that is {connector.state} cannot be {event}",
+            reason=f"connector-{connector.state}",
+        )
+    if event is Event.ENABLED:
+        state = connector.disabled_from or state
+    return replace(
+        connector,
+        state=state,
+        reason=reason,
+        disabled_from=connector.state if event is Event.DISABLED else None,
+        expires_at=None if event is Event.FINISHED else connector.expires_at,
+        version=connector.version + 1,
+        changed_at=now,
+    )
+
+
+def authenticating_users(
+    connector: Connector, *, enabled: bool, policy: Policy, supported: bool, now: int
+) -> Connector:
+    """This connector with user authentication switched and the policy kept (R3, R32, R33).
+
+    Conflict `user-auth-not-supported` where neither its type nor its method supports it (R20,
+    R24); `supported` is the definition's word.
+    """
+    if enabled and not supported:
+        raise Conflict(
+            f"A connector of the type {connector.type} does not support user authentication",
+            reason="user-auth-not-supported",
+        )
+    return replace(
+        connector,
+        user_authentication=enabled,
+        policy=policy,
+        version=connector.version + 1,
+        changed_at=now,
+    )

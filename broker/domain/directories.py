@@ -41,10 +41,8 @@ class Directory:
     name_key: str
     state: State
     created_at: int
-    changed_at: int
     tolerance: str = "standard"
     window_s: int = 300
-    version: int = 1
 
     @property
     def is_enabled(self) -> bool:
@@ -65,11 +63,11 @@ NEXT = {
 }
 
 
-def after(directory: Directory, event: Event, *, now: int) -> Directory:
+def after(directory: Directory, event: Event) -> Directory:
     """This directory once `event` has happened; Conflict where the table has no row."""
     if (state := NEXT.get((directory.state, event))) is None:
         raise Conflict(
             f"A directory that is {directory.state} cannot be {event}",
             reason=f"directory-{directory.state}",
         )
-    return replace(directory, state=state, version=directory.version + 1, changed_at=now)
+    return replace(directory, state=state)

@@ -13,12 +13,14 @@ What can go wrong, and what the caller may know of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a request: where (RFC 6901 pointer), what, and the nearest right name."""
+    """One thing wrong with a request: where (RFC 6901), what, and the nearest right name."""
 
     pointer: str
     code: str
@@ -31,6 +33,8 @@ class BrokerError(Exception):
 
     code = "internal"
     retryable = False
+    more: Mapping[str, object] = MappingProxyType({})
+    """Further members of the problem (RFC 9457 §3.2), such as the row of a decision."""
 
     def __init__(
         self,
@@ -41,7 +45,7 @@ class BrokerError(Exception):
         problems: tuple[Problem, ...] = (),
         retry_after_s: int | None = None,
     ) -> None:
-        """`hint` is the sentence the caller reads, `reason` its kebab-case word, `next` what to do."""
+        """`hint` is the caller's sentence, `reason` its kebab-case word, `next` what to do."""
         super().__init__(hint or (type(self).__doc__ or "").strip())
         self.reason = reason or self.code
         self.next = next

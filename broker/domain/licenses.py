@@ -1,26 +1,39 @@
-"""How many may be active: capacity, how many hold a license, and the number of the next in line."""
+"""Licenses: how many there are, how many are held, and the last place in the queue."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Promotion(StrEnum):
+    """Whether whoever waits longest becomes active by itself, or by an administrator (D1, T3)."""
+
+    AUTO = "auto"
+    MANUAL = "manual"
 
 
 @dataclass(frozen=True, slots=True)
 class Licenses:
     """A project's licenses, read under its lock: one row, so that no two grants see one license.
 
-    `capacity` None is unlimited. `next_seq` is the place in the queue the next comer gets; it
-    only grows, and the order is by it, never by a clock. `automatic` promotes whoever is first
-    (D1); `strict` refuses an administrator to pass those who wait longer (U7).
+    `capacity` None is unlimited. `queue_last` is the last place that was given; it only grows, and
+    the order is by it, never by a clock. `strict` refuses an administrator to pass those who wait
+    longer (U7). `queued` is how many wait, for the sentences.
     """
 
     project: str
     capacity: int | None
     held: int = 0
     queued: int = 0
-    next_seq: int = 1
-    automatic: bool = True
+    queue_last: int = 0
+    promotion: Promotion = Promotion.AUTO
     strict: bool = False
+
+    @property
+    def next_seq(self) -> int:
+        """The place in the queue that the next comer gets (U4)."""
+        return self.queue_last + 1
 
     @property
     def free(self) -> int | None:
@@ -39,8 +52,8 @@ class Licenses:
 
     @property
     def may_promote(self) -> bool:
-        """Whether the head of the queue becomes active now (U6)."""
-        return self.automatic and self.has_free and self.queued > 0
+        """Whether the head of the queue, if there is one, becomes active now (U6)."""
+        return self.promotion is Promotion.AUTO and self.has_free
 
     @property
     def sentence(self) -> str:

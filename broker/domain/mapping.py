@@ -14,10 +14,14 @@ ADDRESS_LIMIT = 254
 
 @dataclass(frozen=True, slots=True)
 class Warning:
-    """One attribute that did not become ours, and why; the person is provisioned all the same."""
+    """One attribute that did not become ours, and why; the person is provisioned all the same.
+
+    Warnings of one run with the same `code` and `attribute` are shown as one, with a count.
+    """
 
     attribute: str
     text: str
+    code: str = "no-equivalent-field"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ def _email(emails: Sequence[Mapping[str, Any]]) -> tuple[str, tuple[Warning, ...
     addresses = [_line(email.get("value")) for email in sorted(emails, key=_preference)]
     if email := next((address for address in addresses if _is_address(address)), ""):
         return email, ()
-    return "", (Warning("emails", "holds no address a letter could be sent to"),)
+    return "", (Warning("emails", "No address here is one a letter could reach.", "no-address"),)
 
 
 def _preference(email: Mapping[str, Any]) -> tuple[bool, bool]:

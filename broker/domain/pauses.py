@@ -8,6 +8,7 @@ from enum import StrEnum
 from broker.domain.clock import MINUTE
 from broker.domain.errors import Conflict
 
+STATUS = "Authentication needed"  # the owner's words, R14
 CYCLES = 5  # P6: a step that cannot run after five sign-ins has another trouble
 REMIND_AFTER = 10 * MINUTE  # P7
 SILENCE = 5 * MINUTE  # P8
@@ -29,17 +30,17 @@ OPEN = frozenset({State.WAITING, State.READY, State.CLAIMED})
 
 
 class Event(StrEnum):
-    """What can happen to a pause."""
+    """What can happen to a pause; the words end the sentence "it cannot be …"."""
 
-    SIGNED_IN = "signed in"
+    SIGNED_IN = "made ready"
     MISMATCHED = "mismatched"
     CLAIMED = "claimed"
-    RAN = "run"
+    RAN = "resumed"
     NOT_USABLE = "sent back"
-    UNCLAIMED = "left unclaimed"
-    SILENT = "left silent"
+    UNCLAIMED = "announced again"
+    SILENT = "taken back"
     TIMED_OUT = "timed out"
-    WITHDRAWN = "withdrawn"
+    WITHDRAWN = "cancelled"
     ENDED = "ended"
     OVERRIDDEN = "overridden"
     POLICY_CHANGED = "given another policy"
@@ -55,33 +56,29 @@ class RunAs(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A step of an execution that waits for `user` to sign in at `connector`.
+    """A step of an execution that waits, since `created_at`, for `user` to sign in at `connector`.
 
-    `key` is the API key that asked and alone may claim (safety 26); `claim` is the keyed hash of
-    the newest claim token. `expires_at` None is no limit (T4). `run_as` is the connector user only
-    after an administrator said so (P12, P14), which `overridden_by` names.
+    `key` is the API key that asked: it alone may claim, and `claim_hash` is the keyed hash of its
+    newest claim token (safety 26). `expires_at` None is no limit (T4). `run_as` is the connector
+    user only after an administrator said so (P12, P14).
     """
 
     id: str
     project: str
+    key: str
     decision: str
     connector: str
     user: str
-    key: str
     execution: str
-    flow: str | None
     step: str
-    attempt: int
     state: State
-    since: int
+    created_at: int
     changed_at: int
     version: int = 1
     run_as: RunAs = RunAs.USER
-    overridden_by: str | None = None
     cycles: int = 0
-    ready_at: int | None = None
+    claim_hash: str | None = None
     claimed_at: int | None = None
-    claim: bytes | None = None
     expires_at: int | None = None
     reason: str | None = None
 
@@ -103,14 +100,19 @@ NEXT = {
     (State.READY, Event.TIMED_OUT): State.EXPIRED,  # P9
     (State.WAITING, Event.WITHDRAWN): State.CANCELLED,  # P10
     (State.READY, Event.WITHDRAWN): State.CANCELLED,  # P10
-    (State.CLAIMED, Event.WITHDRAWN): State.CANCELLED,  # P10 and safety 8: all pauses end
+    (State.CLAIMED, Event.WITHDRAWN): State.CANCELLED,  # P10, with safety 8: every pause ends
     (State.WAITING, Event.ENDED): State.FAILED,  # P11
     (State.WAITING, Event.OVERRIDDEN): State.READY,  # P12
     (State.WAITING, Event.POLICY_CHANGED): State.WAITING,  # P13
     (State.WAITING, Event.RELEASED): State.READY,  # P14
 }
 
-_OVERRIDES = frozenset({Event.OVERRIDDEN, Event.RELEASED})
+# An administrator's word holds for the next go alone; after that the person's own account counts.
+RUNS_AS = {
+    Event.OVERRIDDEN: RunAs.CONNECTOR,
+    Event.RELEASED: RunAs.CONNECTOR,
+    Event.NOT_USABLE: RunAs.USER,
+}
 
 
 def after(
@@ -119,20 +121,19 @@ def after(
     *,
     now: int,
     reason: str | None = None,
-    by: str | None = None,
-    claim: bytes | None = None,
+    claim_hash: str | None = None,
 ) -> Pause:
     """This pause once `event` has happened; Conflict where the table has no row.
 
-    `by` is the administrator who overrides (P12) or releases (P14); `claim` the keyed hash of the
-    token a claim returns, new for each claim (safety 26). The fifth cycle ends it (P6).
+    A claim brings the keyed hash of its token, new for each; any later event outdates it
+    (safety 26). The fifth time a step cannot run although its person signed in, it fails (P6).
     """
     if (state := NEXT.get((pause.state, event))) is None:
         raise Conflict(
             f"A pause that is {pause.state} cannot be {event}", reason=f"pause-{pause.state}"
         )
-    if (event in _OVERRIDES) is (by is None) or (event is Event.CLAIMED) is (claim is None):
-        raise ValueError("an override names who, a claim brings its hash, nothing else does")
+    if (event is Event.CLAIMED) is (claim_hash is None):
+        raise ValueError("a claim brings the hash of its token, and nothing else does")
     cycles = pause.cycles + (event is Event.NOT_USABLE)
     if event is Event.NOT_USABLE and cycles >= CYCLES:
         state, reason = State.FAILED, "too-many-cycles"
@@ -141,11 +142,9 @@ def after(
         state=state,
         cycles=cycles,
         reason=reason,
-        run_as=RunAs.CONNECTOR if event in _OVERRIDES else pause.run_as,
-        overridden_by=by or pause.overridden_by,
-        ready_at=now if state is State.READY else pause.ready_at,
-        claimed_at=now if state is State.CLAIMED else pause.claimed_at,
-        claim=claim,
+        run_as=RUNS_AS.get(event, pause.run_as),
+        claim_hash=claim_hash,
+        claimed_at=now if event is Event.CLAIMED else pause.claimed_at,
         version=pause.version + 1,
         changed_at=now,
     )

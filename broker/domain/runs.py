@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from broker.domain.directories import PUSH_WINDOW_LIMIT
@@ -11,16 +11,8 @@ from broker.domain.errors import Conflict
 from broker.domain.mapping import Warning
 
 
-class Kind(StrEnum):
-    """What a run reads: a source page by page, pushes as they come, or what was pushed before."""
-
-    PULL = "pull"
-    PUSH = "push"
-    REAPPLY = "re-apply"
-
-
 class Trigger(StrEnum):
-    """Who began it (R109)."""
+    """Who began it (R109); a manual run of a directory that only pushes is a re-apply (T8)."""
 
     MANUAL = "manual"
     SCHEDULE = "schedule"
@@ -28,26 +20,14 @@ class Trigger(StrEnum):
 
 
 class State(StrEnum):
-    """Where a run stands; only an ended one has its word for good."""
+    """Whether a run is still open; only an ended one has its word for good."""
 
-    QUEUED = "queued"
     RUNNING = "running"
-    HELD = "held"
     ENDED = "ended"
 
 
-class Event(StrEnum):
-    """What can happen to a run."""
-
-    STARTED = "started"
-    HELD = "held"
-    RELEASED = "released"
-    FINISHED = "finished"
-    CUT_SHORT = "cut short"
-
-
 class Status(StrEnum):
-    """The owner's three words (R117 to R119, R122), and no others."""
+    """The owner's three words (R117 to R119), and no others (R122)."""
 
     SUCCESS = "Success"
     PARTIAL_SUCCESS = "Partial success"
@@ -111,21 +91,16 @@ class Counts:
 
     @property
     def applied(self) -> int:
-        """Records that are as the directory wants them: changed, or unchanged because they were."""
+        """Records that are as the directory wants them: changed, or found so already."""
         return self.created + self.updated + self.unchanged + self.suspended + self.deleted
-
-    def plus(self, result: Result, times: int = 1) -> Counts:
-        """These counts with `times` more records of that result."""
-        counted = asdict(self)
-        return replace(self, **{result.value: counted[result.value] + times})
 
 
 def counted(results: Iterable[Result]) -> Counts:
-    """The counts of these results."""
-    counts = Counts()
+    """How many of these results there are of each."""
+    numbers = dict.fromkeys((result.value for result in Result), 0)
     for result in results:
-        counts = counts.plus(result)
-    return counts
+        numbers[result.value] += 1
+    return Counts(**numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,27 +116,26 @@ class Change:
 class Record:
     """One changing request that named a resource, and what became of it.
 
-    `resource` is User or Group, `resource_id` None where none came to be. `message` says what
-    happened and `next` what to do, both for the administrator.
+    `kind` is User or Group; `resource_id` None where none came to be. `message` says what
+    happened and `next` what to do, both to the administrator.
     """
 
     run: str
-    seq: int
-    resource: str
-    resource_id: str | None
-    external_id: str | None
-    name: str
+    kind: str
     result: Result
     at: int
-    warnings: tuple[Warning, ...] = ()
-    changes: tuple[Change, ...] = ()
+    resource_id: str | None = None
+    external_id: str | None = None
+    name: str = ""
     message: str | None = None
     next: str | None = None
+    warnings: tuple[Warning, ...] = ()
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """Equal warnings or failures of one run, counted once: 10,000 users, one line."""
+    """Equal warnings or failures of one run, shown once: 10,000 users, one line."""
 
     code: str
     attribute: str | None
@@ -172,75 +146,54 @@ class Issue:
 class Run:
     """A group of pushes, a pull, or a re-apply.
 
-    `warnings` counts warnings, apart from the records. `reads`, `unreadable` and `refused` count
-    requests that are no records. `expected` is the total the source announced, or the last run's.
-    `ending` is why it ended early, None where it ran to its end.
+    `counts` and `warnings` are counted from the records; `reads`, `refused` and `unreadable` count
+    requests that are no records. `last_at` is when the directory was last heard. `expected` is the
+    total, where it is known. `reason` is why it ended early, None where it ran to its end.
     """
 
     id: str
     project: str
     directory: str
-    kind: Kind
     trigger: Trigger
     state: State
     started_at: int
     last_at: int
     ended_at: int | None = None
-    ending: Ending | None = None
+    reason: Ending | None = None
     counts: Counts = field(default_factory=Counts)
     warnings: int = 0
     reads: int = 0
-    unreadable: int = 0
     refused: int = 0
+    unreadable: int = 0
     expected: int | None = None
-    version: int = 1
 
     @property
     def status(self) -> Status:
         """The word for this run: final once it ended, provisional while it is open."""
-        return status(self.counts, warnings=self.warnings, ending=self.ending)
+        return status(self.counts, warnings=self.warnings, reason=self.reason)
 
     @property
     def is_provisional(self) -> bool:
         """Whether the word may still change."""
-        return self.state is not State.ENDED
+        return self.state is State.RUNNING
 
 
-def status(counts: Counts, *, warnings: int, ending: Ending | None = None) -> Status:
+def status(counts: Counts, *, warnings: int, reason: Ending | None = None) -> Status:
     """The word these records make (R2, R3, R4, R8); the first rule that fits answers."""
-    if ending in CRITICAL:
+    if reason in CRITICAL:
         return Status.FAILURE  # R4: with the count done so far
-    if ending is not None:
-        return Status.PARTIAL_SUCCESS if counts.applied else Status.FAILURE  # R8, R9
-    if not counts.failed and not warnings:
+    if reason is None and not counts.failed and not warnings:
         return Status.SUCCESS  # R2: no record at all is a success too
-    return Status.PARTIAL_SUCCESS if counts.applied else Status.FAILURE  # R3, else R4
+    return Status.PARTIAL_SUCCESS if counts.applied else Status.FAILURE  # R3, R8; else R4
 
 
-NEXT = {
-    (State.QUEUED, Event.STARTED): State.RUNNING,  # R1
-    (State.RUNNING, Event.FINISHED): State.ENDED,  # R2, R3, R4
-    (State.RUNNING, Event.HELD): State.HELD,  # R5
-    (State.HELD, Event.RELEASED): State.RUNNING,  # R6: all, some, or none of it
-    (State.QUEUED, Event.CUT_SHORT): State.ENDED,  # R4, R8, R9
-    (State.RUNNING, Event.CUT_SHORT): State.ENDED,  # R4, R8, R9
-    (State.HELD, Event.CUT_SHORT): State.ENDED,  # R8, R9
-}
-
-
-def after(run: Run, event: Event, *, now: int, ending: Ending | None = None) -> Run:
-    """This run once `event` has happened; Conflict where the table has no row.
-
-    Cutting a run short names its `ending`, finishing it has none.
-    """
-    if (state := NEXT.get((run.state, event))) is None:
-        raise Conflict(f"A run that is {run.state} cannot be {event}", reason=f"run-{run.state}")
-    if (event is Event.CUT_SHORT) is (ending is None):
-        raise ValueError("a run that is cut short names why, and no other does")
-    ended_at = now if state is State.ENDED else None
-    return replace(run, state=state, ending=ending, ended_at=ended_at, version=run.version + 1)
+def ended(run: Run, *, now: int, reason: Ending | None = None) -> Run:
+    """This run at its end, early where there is a reason; Conflict where it has ended already."""
+    if run.state is State.ENDED:
+        raise Conflict("This run has ended already", reason="run-ended")
+    return replace(run, state=State.ENDED, ended_at=now, reason=reason)
 
 
 def is_over(run: Run, *, window: int, now: int) -> bool:
-    """Whether a push run has ended: `window` microseconds of silence, or a day in all (R1)."""
+    """Whether a push run ends: `window` microseconds of silence, or a day in all (c.6)."""
     return now - run.last_at >= window or now - run.started_at >= PUSH_WINDOW_LIMIT

@@ -1,27 +1,22 @@
-"""Token sets: usable, due or dead, and what happens to them (rows K1 to K13, K15, K16)."""
+"""Token sets: what one person holds at one connector, and whether it is usable, due or dead."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
-from broker.domain.clock import DAY, HOUR, MINUTE, SECOND
-from broker.domain.errors import Conflict
+from broker.domain.clock import DAY, MINUTE, SECOND
 
-SKEW = 60 * SECOND  # clocks differ: a token ends a minute before its hour
+SKEW = 60 * SECOND  # clocks differ, and a step needs a moment to use what it is handed
 WIDEST_MARGIN = 15 * MINUTE
 LONGEST_LIFETIME = 365 * DAY  # an expires_in beyond a year is a mistake, not a promise
-LEASE_WAIT = 12 * SECOND  # K5
-LONGEST_BACKOFF = 300 * SECOND  # K9
-REJECTION_WINDOW = 10 * MINUTE  # K11
-UNCLASSIFIED_LIMIT = 5
-UNCLASSIFIED_WINDOW = 24 * HOUR
 
 
 class State(StrEnum):
-    """What is kept, save EXPIRING, which only the clock says.
+    """What is kept; EXPIRING never is, for only the clock says it, of a valid one.
 
-    EXPIRED is kept where a caller's 401 said so (K11); time says it of a valid one too.
+    ABSENT is no row. EXPIRED is kept where a caller's 401 said so (K11); time says it too.
     """
 
     ABSENT = "absent"
@@ -33,61 +28,33 @@ class State(StrEnum):
     UNREADABLE = "unreadable"
 
 
-class Event(StrEnum):
-    """What can happen to a token set."""
-
-    LINK_ISSUED = "link issued"
-    CONNECTED = "connected"
-    NOT_CONNECTED = "not connected"  # denied, expired, wrong person, wrong account
-    REFRESHED = "refreshed"
-    LEASE_LOST = "lease lost"
-    GRANT_DEAD = "grant dead"
-    PERSON_NEEDED = "person needed"
-    MISCONFIGURED = "client misconfigured"
-    TRY_LATER = "try later"
-    UNCLASSIFIED = "unclassified"
-    REJECTED = "rejected"
-    REJECTED_AGAIN = "rejected again"
-    DISCONNECTED = "disconnected"
-    DEPROVISIONED = "deprovisioned"
-    SCOPES_MISSING = "scopes missing"
-    UNREADABLE = "unreadable"
-    READABLE = "readable"
-
-
-class Verdict(StrEnum):
-    """What a caller's report of a 401 comes to."""
-
-    IGNORE = "ignore"
-    EXPIRE = "expire"
-    ASK_PROVIDER = "ask provider"
-
-
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a provider gave, sealed: the bytes are opaque here.
+    """What a provider gave; the tokens are sealed, opaque bytes.
 
-    `refresh` None keeps the refresh token there is (K4). `expires_at` counts from our clock.
+    `refresh` None keeps the refresh token there is, `account` None the account (K4).
+    `expires_at` counts from our clock, never from the provider's.
     """
 
     access: bytes
     refresh: bytes | None
     expires_at: int
-    lifetime: int
     scopes: tuple[str, ...] = ()
+    origin: str | None = None
     base_url: str | None = None
     account: str | None = None
-    account_display: str | None = None
+    account_display: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
     """What one person, or the connector user (`user` None), holds at one connector.
 
-    `access` and `refresh` are sealed. `account` is pinned: the first one wins. `fence` numbers
-    the leases, `version` the writes. `attempted_at` is the journal, written before a provider is
-    called and cleared by its answer; `unfinished` says an earlier attempt never got one, so that
-    a dead grant is a lost rotation. `claims` goes into the next link (K7).
+    `access` and `refresh` are sealed for `origin` (safety 18). `account` is the provider's
+    immutable account: the first one is pinned. `fence` numbers the leases, `version` the tokens.
+    `journal` is the keyed hash of the refresh token in flight, written before the provider is
+    called and cleared by its answer. `claims` goes into the next link (K7). A `frozen` one is
+    still refreshed elsewhere (import).
     """
 
     id: str
@@ -103,23 +70,84 @@ class TokenSet:
     refresh: bytes | None = None
     obtained_at: int | None = None
     expires_at: int | None = None
-    lifetime: int | None = None
     scopes: tuple[str, ...] = ()
     missing_scopes: tuple[str, ...] = ()
+    origin: str | None = None
     base_url: str | None = None
     account: str | None = None
-    account_display: str | None = None
+    account_display: str = ""
     claims: str | None = None
     frozen: bool = False
     fence: int = 0
-    lease_owner: str | None = None
     lease_until: int | None = None
-    attempted_at: int | None = None
-    unfinished: bool = False
+    journal: str | None = None
     failures: int = 0
     retry_at: int | None = None
     unclassified: int = 0
     unclassified_since: int | None = None
-    rejected_version: int | None = None
     rejected_at: int | None = None
     used_at: int | None = None
+
+    def standing(self, now: int) -> State:
+        """The state at this moment: a valid one may be expiring or expired by the clock."""
+        if self.state is not State.VALID or self.expires_at is None:
+            return self.state
+        lifetime = self.expires_at - (self.obtained_at or self.created_at)
+        remaining = self.expires_at - now
+        if remaining <= min(SKEW, margin(lifetime)):
+            return State.EXPIRED
+        return State.VALID if remaining > margin(lifetime) else State.EXPIRING
+
+    def is_usable(self, now: int) -> bool:
+        """Whether its access token may be handed out; one that is expiring may."""
+        return self.standing(now) in (State.VALID, State.EXPIRING)
+
+    def is_due(self, now: int) -> bool:
+        """Whether to refresh it now, if nobody else is at it."""
+        return (
+            self.standing(now) in (State.EXPIRING, State.EXPIRED)
+            and self.refresh is not None
+            and not self.frozen
+            and (self.retry_at is None or now >= self.retry_at)
+        )
+
+    def is_dead(self, now: int) -> bool:
+        """Whether only a person, or the missing key, can make it usable again."""
+        standing = self.standing(now)
+        return standing in DEAD or (standing is State.EXPIRED and self.refresh is None)
+
+    def is_leased(self, now: int) -> bool:
+        """Whether somebody else is refreshing it (K5)."""
+        return self.lease_until is not None and now < self.lease_until
+
+    def accepts(self, *, fence: int, version: int) -> bool:
+        """Whether a result may be written: newest lease, and no other token since (K4)."""
+        return self.fence == fence and self.version == version
+
+    def lacking(self, wanted: Iterable[str]) -> tuple[str, ...]:
+        """The scopes that were asked for and not granted (K15)."""
+        return tuple(scope for scope in wanted if scope not in self.scopes)
+
+    def is_right_account(self, account: str) -> bool:
+        """Whether this provider account is the pinned one, or the first (K2, K3)."""
+        return self.account in (None, account)
+
+
+HOLDING = (State.VALID, State.EXPIRING, State.EXPIRED)
+DEAD = (State.ABSENT, State.NEEDS_REAUTH, State.REVOKED, State.UNREADABLE)
+
+
+def margin(lifetime: int) -> int:
+    """How long before its end a token is refreshed: a fifth of its life, at most 15 minutes."""
+    return min(WIDEST_MARGIN, lifetime // 5)
+
+
+def lifetime(expires_in_s: int | None, *, assumed: int) -> int:
+    """Microseconds a token lives: what the provider said in seconds, where that makes sense.
+
+    Absent, zero or negative: `assumed`, the definition's guess (Salesforce never says). Beyond a
+    year: a year.
+    """
+    if expires_in_s is None or expires_in_s <= 0:
+        return assumed
+    return min(expires_in_s * SECOND, LONGEST_LIFETIME)

@@ -1,4 +1,4 @@
-"""People: their status and their license as one table (rows U1 to U18), and why one is not active."""
+"""People: who they are to us, what can happen to them, and why one is not active."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broker.domain.clock import DAY, rfc3339
-from broker.domain.licenses import Licenses
 from broker.domain.mapping import Profile
 
 INVITATION_LIFETIME = 7 * DAY  # D2
@@ -55,40 +54,22 @@ class Event(StrEnum):
     DELETED = "deleted"
 
 
-class Effect(StrEnum):
-    """What the change asks of others, in the same transaction (safety 8)."""
-
-    INVITE = "invite"  # one letter for this user and epoch
-    VOID_INVITATION = "void invitation"
-    QUEUE = "queue"  # one more waits; the next comer gets the next number
-    LEAVE_QUEUE = "leave queue"
-    TAKE_LICENSE = "take license"
-    FREE_LICENSE = "free license"
-    PROMOTE = "promote"  # U6, once the license is free
-    ANNOUNCE = "announce"  # the event user.activated
-    DROP_TOKENS = "drop tokens"
-    CANCEL_PAUSES = "cancel pauses"
-    END_SESSIONS = "end sessions"  # sessions, links, connect sessions, pending actions
-    ERASE = "erase"  # logons, flags, group and role memberships (safety 7)
-
-
 @dataclass(frozen=True, slots=True)
 class User:
     """A person a directory told us about.
 
-    `version` and `changed_at` are those of the SCIM document: what happens to the status moves
-    neither. `idp_active` is what the directory last said, True where it said nothing. `licensed`
-    False is an administrator's exemption (safety 10). `directory` stays the one that pushed, even
-    when it was deleted (`detached_at`); `adoptable` is an administrator's tick (safety 12).
+    `idp_active` is what the directory last said, True where it said nothing. `licensed` False is
+    an administrator's exemption (safety 10). `directory` None is a detached person, `adoptable` an
+    administrator's tick (safety 12). `version` and `changed_at` are this record's: those of the
+    SCIM document are kept with the document.
     """
 
     id: str
     project: str
-    directory: str
+    directory: str | None
     external_id: str | None
     profile: Profile
     status: Status
-    status_since: int
     created_at: int
     changed_at: int
     version: int = 1
@@ -101,11 +82,16 @@ class User:
     user_authentication: bool = True
     invite_epoch: int = 0
     accepted: bool = False
-    was_active: bool = False
     invited_at: int | None = None
     activated_at: int | None = None
+    deleted_at: int | None = None
     detached_at: int | None = None
     adoptable: bool = False
+
+    @property
+    def was_active(self) -> bool:
+        """Whether this person has ever been active (U12, U14)."""
+        return self.activated_at is not None
 
     @property
     def user_name(self) -> str:
@@ -131,3 +117,47 @@ class User:
     def is_gone(self) -> bool:
         """Whether this person's access has ended: suspended or deleted."""
         return self.status in (Status.SUSPENDED, Status.DELETED)
+
+    @property
+    def is_exempt(self) -> bool:
+        """Whether this person needs no license (D3)."""
+        return not self.licensed
+
+
+def why(user: User, *, now: int, place: int | None = None) -> str:
+    """Why this person is or is not active, in one sentence; `place` is the place in the queue."""
+    match user.status:
+        case Status.INVITED:
+            return _why_invited(user, now)
+        case Status.QUEUED:
+            where = "" if place is None else f" at place {place}"
+            return (
+                f"Signed in and waits{where} for a license; an account admin can free or add one."
+            )
+        case Status.SUSPENDED:
+            return _WHY_SUSPENDED[user.suspended_by or SuspendedBy.DIRECTORY]
+        case Status.DELETED:
+            return "The directory deleted this person."
+        case Status.ACTIVE if user.is_exempt:
+            return "Is active, without a license by an administrator's exemption."
+        case _:
+            return "Is active and holds a license."
+
+
+_WHY_SUSPENDED = {
+    SuspendedBy.DIRECTORY: "The directory says that this person is not active.",
+    SuspendedBy.ADMIN: "An administrator suspended this person; a sync does not lift it.",
+    SuspendedBy.DETACHED: (
+        "The directory of this person was deleted, and none has adopted them within 30 days."
+    ),
+}
+
+
+def _why_invited(user: User, now: int) -> str:
+    if user.was_active:
+        return "Was active before and becomes active again at the next sign-in."
+    invited_at = user.invited_at or user.created_at
+    day = rfc3339(invited_at)[:10]
+    if now >= invited_at + INVITATION_LIFETIME:
+        return f"The invitation of {day} has expired; send a new one."
+    return f"Was invited on {day} and has not signed in yet."

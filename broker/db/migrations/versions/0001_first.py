@@ -162,6 +162,7 @@ def upgrade() -> None:
         sa.Column(
             "type", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
         ),
+        sa.Column("integration", sa.Text(), nullable=True),
         sa.Column("environment", sa.Text(), nullable=True),
         sa.Column("options", sa.Text(), server_default="{}", nullable=False),
         sa.Column("fields", sa.Text(), server_default="{}", nullable=False),
@@ -191,6 +192,8 @@ def upgrade() -> None:
         ),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.Column("authorized_by", sa.Text(), nullable=True),
+        sa.Column("keep_alive", sa.SmallInteger(), server_default=sa.text("1"), nullable=False),
+        sa.Column("resolved_at", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
@@ -323,7 +326,6 @@ def upgrade() -> None:
         ),
         sa.Column("question", sa.Text(), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
-        sa.Column("as_person", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decisions")),
         sa.UniqueConstraint(
@@ -646,11 +648,15 @@ def upgrade() -> None:
             nullable=True,
         ),
         sa.Column("verifier", sa.LargeBinary(), nullable=True),
+        sa.Column("scopes", sa.Text(), server_default="", nullable=False),
+        sa.Column("claims", sa.Text(), nullable=True),
         sa.Column("return_url", sa.Text(), nullable=True),
+        sa.Column("other_account", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("made_by", sa.Text(), nullable=False),
         sa.Column("coupon", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("followed_at", sa.BigInteger(), nullable=True),
         sa.Column("claimed_at", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "purpose IN ('connect', 'wizard', 'action')", name=op.f("ck_links_purpose_known")
@@ -747,13 +753,14 @@ def upgrade() -> None:
         ),
         sa.Column("claimed_at", sa.BigInteger(), nullable=True),
         sa.Column(
-            "run_as", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+            "run_as", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
         ),
         sa.Column("cycles", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("run_as IN ('user', 'connector')", name=op.f("ck_pauses_run_as_known")),
         sa.CheckConstraint(
             "state IN ('waiting', 'ready', 'claimed', 'resumed', 'expired', 'cancelled', 'failed')",
             name=op.f("ck_pauses_state_known"),
@@ -761,6 +768,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_pauses")),
         sqlite_autoincrement=False,
     )
+    op.create_index(
+        "ix_pauses_connector", "pauses", ["project_id", "connector_id", "state"], unique=False
+    )
+    op.create_index(
+        "ix_pauses_expires",
+        "pauses",
+        ["expires_at"],
+        unique=False,
+        sqlite_where=sa.text("expires_at IS NOT NULL"),
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    )
+    op.create_index("ix_pauses_overdue", "pauses", ["state", "changed_at"], unique=False)
     op.create_index("ix_pauses_page", "pauses", ["project_id", "id"], unique=False)
     op.create_index(
         "ix_pauses_waiting",
@@ -862,6 +881,9 @@ def upgrade() -> None:
         sa.Column(
             "result", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
         ),
+        sa.Column(
+            "code", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("next", sa.Text(), nullable=True),
         sa.Column("changes", sa.Text(), server_default="[]", nullable=False),
@@ -874,6 +896,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_records_resource", "records", ["project_id", "resource_id"], unique=False)
+    op.create_index(
+        "ix_records_result", "records", ["project_id", "run_id", "result", "code"], unique=False
+    )
     op.create_index("ix_records_run", "records", ["project_id", "run_id", "n"], unique=False)
     op.create_table(
         "resources",
@@ -909,6 +934,7 @@ def upgrade() -> None:
             sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
             nullable=True,
         ),
+        sa.Column("display", sa.Text(), server_default="", nullable=False),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
@@ -965,9 +991,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
         sqlite_autoincrement=False,
     )
-    op.create_index(
-        "ix_runs_directory", "runs", ["project_id", "directory_id", "started_at"], unique=False
-    )
+    op.create_index("ix_runs_directory", "runs", ["project_id", "directory_id", "id"], unique=False)
+    op.create_index("ix_runs_page", "runs", ["project_id", "id"], unique=False)
     op.create_index(
         "uq_runs_running",
         "runs",
@@ -1105,12 +1130,14 @@ def upgrade() -> None:
         sa.Column("access_token", sa.LargeBinary(), nullable=True),
         sa.Column("refresh_token", sa.LargeBinary(), nullable=True),
         sa.Column("scopes", sa.Text(), server_default="", nullable=False),
+        sa.Column("missing_scopes", sa.Text(), server_default="", nullable=False),
         sa.Column("origin", sa.Text(), nullable=True),
         sa.Column("base_url", sa.Text(), nullable=True),
         sa.Column(
             "account", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
         ),
         sa.Column("account_display", sa.Text(), server_default="", nullable=False),
+        sa.Column("claims", sa.Text(), nullable=True),
         sa.Column("obtained_at", sa.BigInteger(), nullable=True),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
@@ -1121,6 +1148,10 @@ def upgrade() -> None:
         ),
         sa.Column("failures", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("retry_at", sa.BigInteger(), nullable=True),
+        sa.Column("unclassified", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("unclassified_since", sa.BigInteger(), nullable=True),
+        sa.Column("rejected_at", sa.BigInteger(), nullable=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.Column("frozen", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
@@ -1131,6 +1162,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tokens")),
         sa.UniqueConstraint("connector_id", "user_id", name=op.f("uq_tokens_connector_id_user_id")),
         sqlite_autoincrement=False,
+    )
+    op.create_index(
+        "ix_tokens_due",
+        "tokens",
+        ["project_id", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
     )
     op.create_index("ix_tokens_user", "tokens", ["project_id", "user_id"], unique=False)
     op.create_index(
@@ -1192,6 +1231,8 @@ def upgrade() -> None:
         sa.Column("invited_at", sa.BigInteger(), nullable=True),
         sa.Column("activated_at", sa.BigInteger(), nullable=True),
         sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.Column("detached_at", sa.BigInteger(), nullable=True),
+        sa.Column("adoptable", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),

@@ -1,0 +1,246 @@
+"""What happens to a token set: one table (rows K1 to K13, K15, K16), leases, and the 401 rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from enum import StrEnum
+
+from broker.domain.clock import HOUR, MINUTE, SECOND
+from broker.domain.errors import Conflict
+from broker.domain.tokens import HOLDING, Grant, State, TokenSet
+
+LEASE_WAIT = 12 * SECOND  # K5
+LONGEST_BACKOFF = 300 * SECOND  # K9
+REJECTION_WINDOW = 10 * MINUTE  # K11
+UNCLASSIFIED_LIMIT = 5
+UNCLASSIFIED_WINDOW = 24 * HOUR
+
+
+class Event(StrEnum):
+    """What can happen to a token set."""
+
+    LINK_ISSUED = "link issued"
+    CONNECTED = "connected"
+    NOT_CONNECTED = "not connected"  # denied, expired, wrong person, wrong account
+    REFRESHED = "refreshed"
+    LEASE_LOST = "lease lost"
+    GRANT_DEAD = "grant dead"
+    PERSON_NEEDED = "person needed"
+    MISCONFIGURED = "client misconfigured"
+    TRY_LATER = "try later"
+    UNCLASSIFIED = "unclassified"
+    REJECTED = "rejected"
+    REJECTED_AGAIN = "rejected again"
+    DISCONNECTED = "disconnected"
+    DEPROVISIONED = "deprovisioned"
+    SCOPES_MISSING = "scopes missing"
+    UNREADABLE = "unreadable"
+    READABLE = "readable"
+
+
+class Verdict(StrEnum):
+    """What a caller's report of a 401 comes to (K11)."""
+
+    IGNORE = "ignore"
+    EXPIRE = "expire"
+    ASK_PROVIDER = "ask provider"
+
+
+def leased(token: TokenSet, *, journal: str, until: int, now: int) -> TokenSet:
+    """Leased to the caller until then, with the next fence; Conflict while another holds it (K5).
+
+    `journal` is the keyed hash of the refresh token about to be sent, kept before the provider is
+    called, so that a dead process leaves a trace.
+    """
+    if token.is_leased(now):
+        raise Conflict("Another replica is refreshing this token", reason="token-leased")
+    return replace(token, fence=token.fence + 1, lease_until=until, journal=journal)
+
+
+def why_dead(before_lease: TokenSet) -> str:
+    """The reason of a dead grant (K6): an earlier attempt without an answer lost the rotation."""
+    return "grant_dead" if before_lease.journal is None else "lost_rotation"
+
+
+def verdict(token: TokenSet, *, version: int, now: int) -> Verdict:
+    """What a report "401 for this version" comes to: one a version counts (K11, safety 25)."""
+    if version != token.version or not token.is_usable(now):
+        return Verdict.IGNORE
+    if token.rejected_at is not None and now - token.rejected_at <= REJECTION_WINDOW:
+        return Verdict.ASK_PROVIDER
+    return Verdict.EXPIRE
+
+
+def backoff(failures: int, *, jitter: float) -> int:
+    """Microseconds until the next try: 1, 2, 4 … 300 s, a quarter more or less (K9).
+
+    `jitter` is a random number from 0 to 1; `failures` those before this one.
+    """
+    base = min(LONGEST_BACKOFF, SECOND << min(failures, 9))
+    return int(base * (0.75 + jitter / 2))
+
+
+def _unchanged(event: Event, *states: State) -> dict[tuple[State, Event], State]:
+    return {(state, event): state for state in states}
+
+
+NEXT: Mapping[tuple[State, Event], State] = {
+    **_unchanged(Event.LINK_ISSUED, *State),  # K1: pending is the open link, not a state
+    **dict.fromkeys(((state, Event.CONNECTED) for state in State), State.VALID),  # K2
+    **_unchanged(Event.NOT_CONNECTED, *State),  # K3
+    **dict.fromkeys(((state, Event.REFRESHED) for state in HOLDING), State.VALID),  # K4
+    **_unchanged(Event.LEASE_LOST, *HOLDING),  # K5
+    **dict.fromkeys(
+        ((state, Event.GRANT_DEAD) for state in (*HOLDING, State.NEEDS_REAUTH)),
+        State.NEEDS_REAUTH,
+    ),  # K6
+    **dict.fromkeys(
+        ((state, Event.PERSON_NEEDED) for state in (*HOLDING, State.NEEDS_REAUTH)),
+        State.NEEDS_REAUTH,
+    ),  # K7
+    **_unchanged(Event.MISCONFIGURED, *HOLDING),  # K8: the connector needs an administrator
+    **_unchanged(Event.TRY_LATER, *HOLDING),  # K9, K10
+    **_unchanged(Event.UNCLASSIFIED, *HOLDING),  # counted; the fifth after a day is K6
+    (State.VALID, Event.REJECTED): State.EXPIRED,  # K11
+    (State.EXPIRING, Event.REJECTED): State.EXPIRED,  # K11
+    **dict.fromkeys(((s, Event.REJECTED_AGAIN) for s in HOLDING), State.NEEDS_REAUTH),  # K11
+    **dict.fromkeys(
+        ((state, Event.DISCONNECTED) for state in State if state is not State.ABSENT),
+        State.REVOKED,
+    ),  # K12
+    **dict.fromkeys(
+        ((state, Event.DEPROVISIONED) for state in State if state is not State.ABSENT),
+        State.REVOKED,
+    ),  # K13
+    **_unchanged(Event.SCOPES_MISSING, *HOLDING),  # K15
+    **dict.fromkeys(((state, Event.UNREADABLE) for state in HOLDING), State.UNREADABLE),  # K16
+    (State.UNREADABLE, Event.READABLE): State.VALID,  # K16: the key is back
+}
+
+REASONS = {
+    Event.GRANT_DEAD: "grant_dead",
+    Event.PERSON_NEEDED: "interaction",
+    Event.REJECTED_AGAIN: "rejected_by_resource",
+    Event.DISCONNECTED: "user",
+    Event.DEPROVISIONED: "deprovision",
+    Event.UNREADABLE: "unreadable",
+}
+
+
+def after(
+    token: TokenSet,
+    event: Event,
+    *,
+    now: int,
+    reason: str | None = None,
+    grant: Grant | None = None,
+    retry_at: int | None = None,
+    answered: bool = True,
+    scopes: tuple[str, ...] = (),
+    claims: str | None = None,
+) -> TokenSet:
+    """This token set once `event` has happened; Conflict where the table has no row.
+
+    Connecting and refreshing bring a `grant`. `reason` is kept where the table has none of its
+    own, such as `admin` for a disconnection. A failure says when to retry, and one that brought no
+    answer (`answered` False) leaves the journal as it is. `scopes` are the missing ones (K15),
+    `claims` what the provider wants of the person (K7).
+    """
+    standing = token.standing(now)
+    if (state := NEXT.get((standing, event))) is None:
+        raise Conflict(f"{event}: not of a token that is {standing}", reason=f"token-{standing}")
+    if (event in (Event.CONNECTED, Event.REFRESHED)) is (grant is None):
+        raise ValueError("connecting and refreshing bring a grant, and nothing else does")
+    if grant is not None:
+        return _holding(token, grant, now)
+    changed = replace(
+        token,
+        state=token.state if state is standing else state,
+        reason=reason or REASONS.get(event, token.reason),
+        changed_at=now,
+    )
+    if event in (Event.TRY_LATER, Event.UNCLASSIFIED):
+        failed = _failed(changed, retry_at, answered=answered)
+        return failed if event is Event.TRY_LATER else _counted(failed, now)
+    return _settled(changed, event, now=now, scopes=scopes, claims=claims)
+
+
+def _settled(
+    token: TokenSet, event: Event, *, now: int, scopes: tuple[str, ...], claims: str | None
+) -> TokenSet:
+    """What else an event changes that brings neither a grant nor another try."""
+    match event:
+        case Event.GRANT_DEAD | Event.MISCONFIGURED:
+            return _answered(token)
+        case Event.PERSON_NEEDED:
+            return replace(_answered(token), claims=claims)
+        case Event.REJECTED:
+            return replace(token, rejected_at=now)
+        case Event.DISCONNECTED | Event.DEPROVISIONED:
+            return _erased(token)
+        case Event.SCOPES_MISSING:
+            return replace(token, missing_scopes=scopes)
+        case Event.READABLE:
+            return replace(token, reason=None)
+        case _:
+            return token
+
+
+def _holding(token: TokenSet, grant: Grant, now: int) -> TokenSet:
+    """With what the provider gave, counted as the next version; old troubles are over."""
+    return replace(
+        _answered(token),
+        state=State.VALID,
+        reason=None,
+        changed_at=now,
+        version=token.version + 1,
+        access=grant.access,
+        refresh=grant.refresh or token.refresh,
+        obtained_at=now,
+        expires_at=grant.expires_at,
+        scopes=grant.scopes or token.scopes,
+        missing_scopes=(),
+        origin=grant.origin or token.origin,
+        base_url=grant.base_url or token.base_url,
+        account=token.account or grant.account,
+        account_display=grant.account_display or token.account_display,
+        claims=None,
+        failures=0,
+        retry_at=None,
+        unclassified=0,
+        unclassified_since=None,
+    )
+
+
+def _answered(token: TokenSet) -> TokenSet:
+    return replace(token, lease_until=None, journal=None)
+
+
+def _failed(token: TokenSet, retry_at: int | None, *, answered: bool) -> TokenSet:
+    journal = None if answered else token.journal
+    failures = token.failures + 1
+    return replace(token, lease_until=None, journal=journal, failures=failures, retry_at=retry_at)
+
+
+def _counted(token: TokenSet, now: int) -> TokenSet:
+    """An answer nobody can classify: a day of them, five at least, and the person is asked."""
+    since = token.unclassified_since or now
+    count = token.unclassified + 1
+    counted = replace(token, unclassified=count, unclassified_since=since)
+    if count < UNCLASSIFIED_LIMIT or now - since < UNCLASSIFIED_WINDOW:
+        return counted
+    return replace(counted, state=State.NEEDS_REAUTH, reason="unclassified")
+
+
+def _erased(token: TokenSet) -> TokenSet:
+    """Without its secrets, and with a new version, so that no late result is written (K12)."""
+    return replace(
+        token,
+        access=None,
+        refresh=None,
+        expires_at=None,
+        version=token.version + 1,
+        lease_until=None,
+        journal=None,
+    )

@@ -1,0 +1,32 @@
+"""A person's name as HL7 v2 writes it (XPN): what AuthenticateUser.Ou.Name holds (R98, R99)."""
+
+from __future__ import annotations
+
+from broker.domain import names
+from broker.domain.mapping import Profile
+
+# HL7 v2.5, 2.7.1: delimiters inside a component are escaped.
+ESCAPES = str.maketrans({"\\": "\\E\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "|": "\\F\\"})
+
+
+def written(profile: Profile) -> str:
+    """`family^given^middle^suffix^prefix`, trailing empty components dropped; "" without a name.
+
+    A person of whom only the display name is known has it as the family name: HL7 has no place
+    for a name in one piece.
+    """
+    components = [
+        profile.family_name,
+        profile.given_name,
+        profile.middle_name,
+        profile.suffix,
+        profile.prefix,
+    ]
+    if not any(components):
+        components = [profile.display_name]
+    return "^".join(component.translate(ESCAPES) for component in components).rstrip("^")
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two written names are one, whatever their case (R100)."""
+    return names.key(one) == names.key(other)
