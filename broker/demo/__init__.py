@@ -1,0 +1,1 @@
+"""Pretend programs and a pretend identity provider: for demos, tests and customers' rehearsals."""

@@ -1,0 +1,124 @@
+"""All pretend programs on one port: `async with serving() as simulator`, or one Starlette app.
+
+It listens on 127.0.0.1 and is reached as http://localhost:PORT, the broker as 127.0.0.1: cookies
+do not know ports, so the two need different names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from email.utils import formatdate
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from broker.demo import grants
+from broker.demo.control import Control
+from broker.demo.identity import Identity
+from broker.demo.salesforce import Salesforce
+from broker.demo.salesforce_api import Api
+from broker.demo.world import Clock
+
+
+@dataclass
+class Simulator:
+    """Everything pretended, in one hand: tests and rehearsals reach in here.
+
+    `base_url` is what `BROKER_SIMULATOR_URL` names; the identity provider's issuer is
+    `base_url + "/identity"`. Nothing is registered at first: see `salesforce.register` and
+    `identity.register`.
+    """
+
+    base_url: str
+    clock: Clock = field(default_factory=Clock)
+    salesforce: grants.State = field(init=False)
+    identity: Identity = field(init=False)
+    pages: Salesforce = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.salesforce = grants.State(self.base_url, self.clock)
+        self.identity = Identity(self.base_url + "/identity", self.clock)
+        self.pages = Salesforce(self.salesforce)
+
+
+def create(simulator: Simulator) -> Starlette:
+    """The simulator as one application."""
+    return Starlette(
+        routes=[
+            *Control(simulator.salesforce, simulator.identity).routes(),
+            Mount("/identity", routes=simulator.identity.routes()),
+            *simulator.pages.routes(),
+            *Api(simulator.salesforce).routes(),
+        ]
+    )
+
+
+@contextlib.asynccontextmanager
+async def serving(*, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Simulator]:
+    """A simulator that answers while the block runs; port 0 takes a free one, told in `base_url`.
+
+    It runs in the caller's event loop and leaves signals to the caller.
+    """
+    with socket.create_server((host, port)) as listener:
+        listener.setblocking(False)
+        simulator = Simulator(f"http://localhost:{listener.getsockname()[1]}")
+        server = _Server(_config(_Dated(create(simulator), simulator.clock)))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await server.answering.wait()
+            yield simulator
+        finally:
+            server.should_exit = True
+            await running
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        date_header=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn inside somebody else's process: says when it answers, and catches no signal."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answering = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.answering.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Dated:
+    """The simulator's own time in `Date`: a program whose clock is wrong shows it there."""
+
+    def __init__(self, app: ASGIApp, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Date"] = formatdate(self._clock.now(), usegmt=True)
+            await send(message)
+
+        await self._app(scope, receive, dated)

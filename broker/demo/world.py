@@ -1,0 +1,139 @@
+"""What all pretend programs share: a clock that can be moved, and switches for their troubles."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+PROXY_PAGE = "<!doctype html><title>502</title><h1>The proxy could not reach the program</h1>"
+
+
+class Clock:
+    """The simulator's time in seconds since 1970: the real one, plus what it was moved by."""
+
+    def __init__(self) -> None:
+        self._offset = 0.0
+
+    def now(self) -> float:
+        return time.time() + self._offset
+
+    def advance(self, seconds: float) -> None:
+        """Move the time, also backwards: sessions end, unused grants lapse, clocks disagree."""
+        self._offset += seconds
+
+
+class Trouble(StrEnum):
+    """What can be wrong with an endpoint."""
+
+    GRANT_DEAD = "grant-dead"  # 400 invalid_grant
+    USER_INACTIVE = "user-inactive"  # 400 inactive_user
+    CLIENT_REFUSED = "client-refused"  # 400 invalid_client
+    UNAUTHORIZED = "401"  # 401 and nothing else
+    PERSON_NEEDED = "person-needed"  # 400 interaction_required
+    CONCURRENT = "concurrent"  # 400 invalid_grant, which only means "at the same time"
+    UNKNOWN = "unknown"  # 400 with a code no table names
+    RATE_LIMITED = "429"  # 429 with Retry-After
+    BROKEN = "500"
+    ERROR_IN_200 = "200-with-error"
+    EMPTY_TOKEN = "empty-token"
+    HTML = "html"  # 200 with a page of some proxy
+    LOST = "lost-answer"  # the work is done, the answer never arrives
+    SLOW = "slow"  # the right answer, later
+
+
+ERRORS: dict[Trouble, tuple[int, dict[str, object]]] = {
+    Trouble.GRANT_DEAD: (
+        400,
+        {"error": "invalid_grant", "error_description": "expired access/refresh token"},
+    ),
+    Trouble.USER_INACTIVE: (
+        400,
+        {"error": "inactive_user", "error_description": "user is inactive"},
+    ),
+    Trouble.CLIENT_REFUSED: (
+        400,
+        {"error": "invalid_client", "error_description": "invalid client credentials"},
+    ),
+    Trouble.PERSON_NEEDED: (
+        400,
+        {"error": "interaction_required", "error_description": "another factor is needed"},
+    ),
+    Trouble.CONCURRENT: (
+        400,
+        {
+            "error": "invalid_grant",
+            "error_description": "token request is already being processed",
+        },
+    ),
+    Trouble.UNKNOWN: (400, {"error": "unknown_error", "error_description": "retry your request"}),
+    Trouble.ERROR_IN_200: (
+        200,
+        {"error": "invalid_grant", "error_description": "expired access/refresh token"},
+    ),
+    Trouble.EMPTY_TOKEN: (200, {"access_token": "", "token_type": "Bearer"}),
+}
+
+
+def answer_of(trouble: Trouble) -> Response | None:
+    """What the endpoint says instead of its answer; None where its own answer goes out late."""
+    if trouble in ERRORS:
+        status, body = ERRORS[trouble]
+        return JSONResponse(body, status, {"Cache-Control": "no-store"})
+    if trouble is Trouble.UNAUTHORIZED:
+        return Response(status_code=401)
+    if trouble is Trouble.RATE_LIMITED:
+        return Response(status_code=429, headers={"Retry-After": "7"})
+    if trouble is Trouble.BROKEN:
+        return HTMLResponse(PROXY_PAGE, 500)
+    if trouble is Trouble.HTML:
+        return HTMLResponse(PROXY_PAGE, 200)
+    return HTMLResponse(PROXY_PAGE, 502) if trouble is Trouble.LOST else None
+
+
+@dataclass
+class Switch:
+    """One trouble at one endpoint: for everyone or for one user, for ever or a few times."""
+
+    trouble: Trouble
+    user: str | None
+    times: int | None
+    seconds: float
+
+
+@dataclass
+class Switches:
+    """The troubles that are switched on, by endpoint."""
+
+    on: dict[str, list[Switch]] = field(default_factory=dict)
+
+    def set(
+        self,
+        trouble: Trouble | str,
+        *,
+        endpoint: str = "token",
+        user: str | None = None,
+        times: int | None = None,
+        seconds: float = 1.0,
+    ) -> None:
+        """From now on this endpoint has this trouble; `seconds` says how late a slow one is."""
+        switch = Switch(Trouble(trouble), user, times, seconds)
+        self.on.setdefault(endpoint, []).append(switch)
+
+    def clear(self) -> None:
+        self.on.clear()
+
+    async def take(self, endpoint: str, user: str | None = None) -> Trouble | None:
+        """The trouble this call meets, counted down; a slow one has been waited for."""
+        for switch in self.on.get(endpoint, []):
+            if switch.times == 0 or (switch.user is not None and switch.user != user):
+                continue
+            if switch.times is not None:
+                switch.times -= 1
+            if switch.trouble is Trouble.SLOW:
+                await asyncio.sleep(switch.seconds)
+            return switch.trouble
+        return None

@@ -1,0 +1,43 @@
+"""The permissions a Salesforce connector lives on: asked for, and told as present or missing."""
+
+from __future__ import annotations
+
+import re
+
+from providers.capabilities import Finding
+
+# Column of a permission set → the words of the owner's document (R59).
+PERMISSIONS = {
+    "PermissionsModifyAllData": "Modify All Data",
+    "PermissionsModifyMetadata": "Modify Metadata Through Metadata API Functions",
+    "PermissionsApiEnabled": "API Enabled",
+    "PermissionsAuthorApex": "Author Apex",
+    "PermissionsCustomizeApplication": "Customize Application",
+    "PermissionsEmailSingle": "Send Email",
+}
+
+
+def query(user_id: str) -> str:
+    """SOQL for every permission set assigned to a user; ids are letters and digits only."""
+    columns = ", ".join(f"PermissionSet.{name}" for name in PERMISSIONS)
+    user = re.sub("[^A-Za-z0-9]", "", user_id)
+    return f"SELECT {columns} FROM PermissionSetAssignment WHERE AssigneeId = '{user}'"
+
+
+def findings(rows: object, *, emails: bool) -> list[Finding]:
+    """Each permission, present where any assignment gives it; a missing one is a warning (R59).
+
+    Send Email counts only where flows send any.
+    """
+    records = rows if isinstance(rows, list) else []
+    sets = [row.get("PermissionSet") for row in records if isinstance(row, dict)]
+    given = {
+        name for one in sets if isinstance(one, dict) for name, on in one.items() if on is True
+    }
+    return [
+        Finding("ok", f"{words}: present.")
+        if name in given
+        else Finding("warning", f"{words}: missing.")
+        for name, words in PERMISSIONS.items()
+        if emails or name != "PermissionsEmailSingle"
+    ]
