@@ -1,0 +1,141 @@
+"""One change of a document, applied without touching the document it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scim.errors import InvalidValue, NoTarget
+from scim.filters import Matcher
+from scim.schema import Attribute, Place
+from scim.values import is_hollow, merged, only_primary
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One PATCH operation on one attribute, its value already what we keep (or None: clear)."""
+
+    op: Literal["add", "replace", "remove", "remove_values"]
+    place: Place
+    value: Any = None
+    """An entry list for a multi-valued attribute, a mapping of parts (None clears a part) for a
+    complex one or for chosen entries, else one value."""
+
+    where: Matcher | None = None
+    """Which entries of a multi-valued attribute are meant; None means all of them."""
+
+    described: Mapping[str, Any] | None = None
+    """The entry to create where no entry is meant; None where that is an error."""
+
+
+def applied(document: dict[str, Any], change: Change) -> dict[str, Any]:
+    """The document after `change`; NoTarget or InvalidValue where it cannot be."""
+    urn = change.place.extension
+    if urn is None:
+        return _holding(document, change)
+    held = _holding(document.get(urn) or {}, change) if change.place.attribute else {}
+    return _with(document, urn, held)
+
+
+def _holding(holder: dict[str, Any], change: Change) -> dict[str, Any]:
+    attribute = change.place.attribute
+    assert attribute is not None
+    before = holder.get(attribute.name)
+    after: Any
+    if attribute.multi_valued:
+        after = _many(attribute, before or [], change)
+    elif attribute.is_complex:
+        after = _complex(attribute, before or {}, change)
+    else:
+        after = change.value
+    return _with(holder, attribute.name, after)
+
+
+def _with(holder: dict[str, Any], name: str, value: Any) -> dict[str, Any]:
+    """A copy of `holder` with `name` set, or without it where nothing is left of the value."""
+    if value is None or value in ([], {}):
+        return {key: item for key, item in holder.items() if key != name}
+    return {**holder, name: value}
+
+
+def _parts(change: Change) -> dict[str, Any]:
+    """The sub-attributes a change sets; None clears one."""
+    if change.place.sub is not None:
+        return {change.place.sub.name: change.value}
+    return dict(change.value or {})
+
+
+def _complex(attribute: Attribute, before: dict[str, Any], change: Change) -> dict[str, Any] | None:
+    if change.value is None and change.place.sub is None:
+        return None
+    after = _updated(attribute, before, _parts(change))
+    for sub in attribute.sub.values():
+        if after and sub.required and sub.name not in after:
+            if sub.name in before:
+                return None
+            raise InvalidValue(f'"{sub.path}" is required and missing.')
+    return after
+
+
+def _updated(
+    attribute: Attribute, before: Mapping[str, Any], parts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What is there with the parts set; what a part does not name stays (RFC 7644 3.5.2.3)."""
+    both = {**before, **parts}
+    return {
+        sub.name: both[sub.name] for sub in attribute.sub.values() if both.get(sub.name) is not None
+    }
+
+
+def _many(attribute: Attribute, entries: list[Any], change: Change) -> list[Any]:
+    whole = change.where is None and change.place.sub is None
+    if change.op == "remove_values":
+        return [each for each in entries if not any(_covers(each, e) for e in change.value)]
+    if change.op == "remove" and whole:
+        return []
+    if whole:
+        added = change.value or []
+        return merged(attribute, entries if change.op == "add" else [], added)
+    chosen = [
+        index for index, each in enumerate(entries) if change.where is None or change.where(each)
+    ]
+    if change.op == "remove" and change.place.sub is None:
+        return [each for index, each in enumerate(entries) if index not in set(chosen)]
+    if not chosen:
+        return _created(attribute, entries, change)
+    return _rewritten(attribute, entries, chosen, change)
+
+
+def _covers(entry: Any, wanted: Any) -> bool:
+    """Whether an entry holds all that `wanted` says of it."""
+    if not isinstance(entry, dict) or not isinstance(wanted, dict):
+        return bool(entry == wanted)
+    return all(entry.get(name) == part for name, part in wanted.items())
+
+
+def _created(attribute: Attribute, entries: list[Any], change: Change) -> list[Any]:
+    """Nothing was meant: removing nothing is done, describing an entry makes it."""
+    if change.op == "remove":
+        return entries
+    if change.described is None:
+        raise NoTarget(f'No value of "{attribute.path}" matches the path.')
+    fresh = _updated(attribute, change.described, _parts(change))
+    return entries if is_hollow(fresh) else merged(attribute, entries, [fresh])
+
+
+def _rewritten(
+    attribute: Attribute, entries: list[Any], chosen: list[int], change: Change
+) -> list[Any]:
+    if not attribute.is_complex:
+        taken = dict.fromkeys(chosen, change.value)
+        return merged(attribute, [], [taken.get(i, each) for i, each in enumerate(entries)])
+    parts = _parts(change)
+    after = list(entries)
+    for index in chosen:
+        after[index] = _updated(attribute, entries[index], parts)
+    if parts.get("primary") is True:
+        after = only_primary(after, chosen[0])
+    # An entry that lost its value says nothing more: {"type": "work"} alone is no address.
+    left = [each for index, each in enumerate(after) if index not in chosen or not is_hollow(each)]
+    return merged(attribute, [], left)

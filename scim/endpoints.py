@@ -1,0 +1,257 @@
+"""The HTTP face over any host: paths, methods, conditions, answers (RFC 7644 section 3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+import orjson
+
+from scim.discovery import ENDPOINTS, Discovery
+from scim.document import accept
+from scim.errors import MethodNotAllowed, NotFound, ScimError, Unauthorized, Unsupported
+from scim.etag import IfMatch, is_known, tag
+from scim.exchange import Answer, Gone, Receive, Request, Scope, Send, refusal
+from scim.patch import Patch
+from scim.projection import Selection, project
+from scim.query import Query, selected, url_parameters
+from scim.resources import Attempt, Host, Resources, Stored
+from scim.schema import Catalogue, ResourceType
+from scim.wire import decoded, listed, spliced
+
+PREFIX = "/scim/v2/"
+DIRECTORY = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+LONGEST_ID = 256
+UNSERVED = frozenset({"Me", "Bulk", ".search"})
+
+Admit: TypeAlias = Callable[[str, str | None], Awaitable[Host]]
+
+
+class Endpoints:
+    """A plain ASGI application serving `/scim/v2/{directory}/…`."""
+
+    def __init__(self, admit: Admit, standard: Catalogue, base_url: Callable[[str], str]) -> None:
+        """`admit` turns directory and Authorization header into a host, or raises Unauthorized.
+
+        `standard` is what discovery shows to a caller without a valid token, the same under
+        any directory name (rule 4); `base_url` makes the locations in it.
+        """
+        self._admit = admit
+        self._standard = standard
+        self._base_url = base_url
+        self._discoveries: WeakKeyDictionary[Catalogue, Discovery] = WeakKeyDictionary()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; whatever goes wrong is answered as a SCIM error."""
+        request = Request(scope, receive)
+        head = request.method == "HEAD"
+        try:
+            answer = await self._answer(request)
+        except ScimError as problem:
+            answer = refusal(problem)
+        except Gone:
+            return
+        except Exception:
+            await refusal(ScimError()).send(send, head=head)
+            raise
+        await answer.send(send, head=head)
+
+    async def _answer(self, request: Request) -> Answer:
+        directory, *path = _parts(request.path)
+        if path and path[0] in ENDPOINTS:
+            return await self._discover(request, directory, path)
+        host = await self._admit(directory, request.header(b"authorization"))
+        if not path:
+            raise NotFound("There is no such endpoint.")
+        if path[0] in UNSERVED:
+            raise Unsupported(f"/{path[0]} is not served here.")
+        type = host.catalogue.by_endpoint.get("/" + path[0])
+        if type is None or len(path) > 2:
+            raise NotFound("There is no such endpoint.")
+        exchange = Exchange(request, host, type, host.resources(type))
+        if len(path) == 1:
+            return await exchange.collection()
+        if path[1] == ".search":
+            return await exchange.posted_search()
+        return await exchange.resource(path[1])
+
+    async def _discover(self, request: Request, directory: str, path: list[str]) -> Answer:
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed("GET, HEAD")
+        if len(path) > 2:
+            raise NotFound("There is no such endpoint.")
+        catalogue, base_url = await self._known(directory, request.header(b"authorization"))
+        discovery = self._discoveries.get(catalogue)
+        if discovery is None:
+            discovery = self._discoveries[catalogue] = Discovery(catalogue)
+        name = path[1] if len(path) == 2 else None
+        given = url_parameters(request.query_string)
+        return Answer(200, discovery.answer(path[0], name, given, base_url))
+
+    async def _known(self, directory: str, authorization: str | None) -> tuple[Catalogue, str]:
+        """What this caller may know: its directory's catalogue, or the standard one."""
+        if authorization is not None:
+            try:
+                host = await self._admit(directory, authorization)
+            except Unauthorized:
+                pass
+            else:
+                return host.catalogue, host.base_url
+        return self._standard, self._base_url(directory)
+
+
+class Exchange:
+    """One admitted request on resources of one type."""
+
+    def __init__(
+        self, request: Request, host: Host, type: ResourceType, resources: Resources
+    ) -> None:
+        self.request = request
+        self.host = host
+        self.type = type
+        self.resources = resources
+
+    async def collection(self) -> Answer:
+        """GET asks, POST creates."""
+        match self.request.method:
+            case "GET" | "HEAD":
+                limits = self.host.catalogue.limits
+                self.host.note("read")
+                query = Query.from_url(self.type, self.request.query_string, limits)
+                return await self._search(query)
+            case "POST":
+                return await self._create()
+        raise MethodNotAllowed("GET, HEAD, POST")
+
+    async def posted_search(self) -> Answer:
+        """POST asks, with the query in the body (RFC 7644 section 3.4.3)."""
+        if self.request.method != "POST":
+            raise MethodNotAllowed("POST")
+        self.host.note("read")
+        body = decoded(await self.request.body(self.host.catalogue.limits.body_bytes))
+        query = Query.from_body(self.type, body, self.host.catalogue.limits)
+        return await self._search(query)
+
+    async def resource(self, id: str) -> Answer:
+        """GET, PUT, PATCH and DELETE of one resource."""
+        serve = {
+            "GET": self._get,
+            "HEAD": self._get,
+            "PUT": self._replace,
+            "PATCH": self._patch,
+            "DELETE": self._delete,
+        }.get(self.request.method)
+        if serve is None:
+            raise MethodNotAllowed("GET, HEAD, PUT, PATCH, DELETE")
+        if "\0" in id or len(id) > LONGEST_ID:
+            raise self._missing()
+        return await serve(id)
+
+    async def _search(self, query: Query) -> Answer:
+        page = await self.resources.search(query)
+        items = (self._shown(stored, query.selection) for stored in page.items)
+        return Answer(200, listed(items, page.total, query.start_index))
+
+    async def _get(self, id: str) -> Answer:
+        self.host.note("read")
+        selection = self._selection()
+        stored = await self.resources.find(id, computed=selection.computed)
+        if stored is None:
+            raise self._missing()
+        if is_known(self.request.header(b"if-none-match"), stored.version):
+            return Answer(304, None, _tagged(stored))
+        return Answer(200, self._shown(stored, selection), _tagged(stored))
+
+    async def _create(self) -> Answer:
+        selection = self._selection()
+        body = await self._body()
+        reading = partial(accept, self.type, body, self.host.tolerance)
+        accepted = await self._understood(reading, Attempt("create", None, body))
+        stored = await self.resources.create(accepted, computed=selection.computed)
+        location = (b"location", self._location(stored.id).encode())
+        return Answer(201, self._shown(stored, selection), [location, *_tagged(stored)])
+
+    async def _replace(self, id: str) -> Answer:
+        selection = self._selection()
+        body = await self._body()
+        reading = partial(accept, self.type, body, self.host.tolerance)
+        accepted = await self._understood(reading, Attempt("replace", id, body))
+        computed = selection.computed
+        stored = await self.resources.replace(id, accepted, self._if_match(), computed=computed)
+        return Answer(200, self._shown(stored, selection), _tagged(stored))
+
+    async def _patch(self, id: str) -> Answer:
+        selection = self._selection()
+        body = await self._body()
+        reading = partial(Patch.parse, self.type, body, self.host.tolerance, id=id)
+        patch = await self._understood(reading, Attempt("patch", id, body))
+        minimal = self.request.wants_nothing and not selection.asked
+        stored = await self.resources.patch(
+            id,
+            patch,
+            self._if_match(),
+            computed=frozenset() if minimal else selection.computed,
+            at_most=None if selection.asked else self.host.catalogue.limits.members_shown,
+        )
+        if minimal or stored.left_out:
+            return Answer(204, None, _tagged(stored))
+        return Answer(200, self._shown(stored, selection), _tagged(stored))
+
+    async def _delete(self, id: str) -> Answer:
+        await self.resources.delete(id, self._if_match())
+        return Answer(204)
+
+    async def _body(self) -> dict[str, Any]:
+        """The JSON object in the body; one nobody can read is counted, and is no record."""
+        try:
+            return decoded(await self.request.body(self.host.catalogue.limits.body_bytes))
+        except ScimError:
+            self.host.note("unreadable")
+            raise
+
+    async def _understood(self, reading: Callable[[], Any], attempt: Attempt) -> Any:
+        """What the body means; a body that means nothing is a record of its own."""
+        try:
+            return reading()
+        except ScimError as problem:
+            await self.resources.refused(attempt, problem)
+            raise
+
+    def _selection(self) -> Selection:
+        return selected(self.type, url_parameters(self.request.query_string))
+
+    def _if_match(self) -> IfMatch:
+        return IfMatch.parse(self.request.header(b"if-match"))
+
+    def _location(self, id: str) -> str:
+        return f"{self.host.base_url}{self.type.endpoint}/{id}"
+
+    def _shown(self, stored: Stored, selection: Selection) -> bytes:
+        """The resource as answered; decoded only where a part of it is asked for."""
+        location = orjson.dumps(self._location(stored.id))[1:-1]
+        whole = spliced(stored.document, stored.computed, location)
+        if selection.is_whole:
+            return whole
+        return orjson.dumps(project(selection, orjson.loads(whole)))
+
+    def _missing(self) -> NotFound:
+        return NotFound(f"There is no {self.type.name} with this id.")
+
+
+def _parts(path: str) -> list[str]:
+    """The directory and what follows it; NotFound where the path cannot be one of ours."""
+    if not path.startswith(PREFIX):
+        raise NotFound("There is no such endpoint.")
+    parts = path.removeprefix(PREFIX).split("/")
+    if len(parts) > 1 and not parts[-1]:
+        parts.pop()
+    if not all(parts) or not DIRECTORY.fullmatch(parts[0]):
+        raise NotFound("There is no such endpoint.")
+    return parts
+
+
+def _tagged(stored: Stored) -> list[tuple[bytes, bytes]]:
+    return [(b"etag", tag(stored.version).encode())]

@@ -1,0 +1,105 @@
+"""A PatchOp read as changes: attributes set or cleared, members added or removed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scim.changes import Change, applied
+from scim.document import is_message
+from scim.errors import InvalidSyntax, InvalidValue, Mutability
+from scim.members import MemberChange
+from scim.operations import Aside, Reading
+from scim.schema import ResourceType
+from scim.tolerance import Tolerance
+from scim.values import Warning
+
+URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+MOST_OPERATIONS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """A document after a patch."""
+
+    document: dict[str, Any]
+    extras: dict[str, Any]
+    warnings: tuple[Warning, ...]
+    changed: bool
+    """Whether the document differs from the one before; members and extras are not in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """All changes of one PATCH request, every name and value checked, in order."""
+
+    type: ResourceType
+    changes: tuple[Change, ...]
+    members: tuple[MemberChange, ...]
+    """What happens to the attribute kept apart, in order, independent of the document."""
+
+    asides: tuple[Aside, ...]
+    warnings: tuple[Warning, ...]
+
+    @classmethod
+    def parse(
+        cls,
+        type: ResourceType,
+        body: Mapping[str, Any],
+        tolerance: Tolerance,
+        *,
+        id: str | None = None,
+    ) -> Patch:
+        """The changes a PATCH body asks for; a ScimError names what makes no sense.
+
+        `id` is the id of the resource: a value may repeat it (Okta does), never change it.
+        Nothing is applied before everything is understood, so a patch is atomic.
+        """
+        reading = Reading(type, tolerance, id)
+        for operation in _operations(body, tolerance):
+            reading.read(operation)
+        return cls(
+            type,
+            tuple(reading.changes),
+            tuple(reading.members),
+            tuple(reading.asides),
+            reading.intake.warnings,
+        )
+
+    def apply(self, document: Mapping[str, Any], extras: Mapping[str, Any]) -> Patched:
+        """The document and its extras after every change; pure, all of it or a ScimError.
+
+        `document` is as `scim.document.load` gives it. NoTarget where a path matches nothing
+        and does not describe what to create; Mutability where a required attribute is gone.
+        """
+        before = dict(document)
+        after = before
+        for change in self.changes:
+            after = applied(after, change)
+        for attribute in self.type.required:
+            if attribute.name in before and attribute.name not in after:
+                raise Mutability(f'"{attribute.path}" is required and cannot be removed.')
+        beside = dict(extras)
+        for aside in self.asides:
+            aside.apply(beside)
+        return Patched(after, beside, self.warnings, after != before)
+
+
+def _operations(body: Mapping[str, Any], tolerance: Tolerance) -> list[dict[str, Any]]:
+    """The operations of a PATCH body, their keys in lower case."""
+    parts = {key.lower(): item for key, item in body.items()}
+    said = bool(parts.get("schemas")) or tolerance.loose_schemas
+    if not said or not is_message(body, URN):
+        raise InvalidSyntax(f'"schemas" of a PATCH must name {URN}.')
+    operations = parts.get("operations")
+    if not isinstance(operations, list):
+        raise InvalidSyntax('"Operations" must be a list of operations.')
+    if not operations and not tolerance.empty_patches:
+        raise InvalidSyntax('"Operations" must hold at least one operation.')
+    if len(operations) > MOST_OPERATIONS:
+        raise InvalidValue(f'"Operations" holds more than {MOST_OPERATIONS} operations.')
+    for operation in operations:
+        if not isinstance(operation, dict):
+            raise InvalidSyntax('Each of "Operations" must be an object.')
+    return [{key.lower(): item for key, item in each.items()} for each in operations]

@@ -1,0 +1,283 @@
+"""Schemas and resource types as data, compiled at the start into plain tables (RFC 7643)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute and its characteristics (RFC 7643 section 2.2)."""
+
+    name: str
+    path: str
+    """As an error or an index names it: `name.givenName`, `urn:…:User:department`."""
+
+    type: str
+    multi_valued: bool = False
+    required: bool = False
+    case_exact: bool = False
+    mutability: str = "readWrite"
+    returned: str = "default"
+    uniqueness: str = "none"
+    sub: Mapping[str, Attribute] = field(default_factory=lambda: NOTHING)
+    """The sub-attributes of a complex attribute, by lower-case name, in the schema's order."""
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether values are objects with sub-attributes."""
+        return self.type == "complex"
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the value is never shown, compared or kept (`password`)."""
+        return self.returned == "never" or self.mutability == "writeOnly"
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """One schema: its URN and its attributes by lower-case name."""
+
+    urn: str
+    attributes: Mapping[str, Attribute]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a name points: an attribute or a sub-attribute, or a whole schema (no attribute)."""
+
+    extension: str | None
+    """The URN of the extension that holds it; None for the core of the resource."""
+
+    attribute: Attribute | None = None
+    sub: Attribute | None = None
+
+    @property
+    def target(self) -> Attribute | None:
+        """The attribute whose values are meant, sub-attribute first."""
+        return self.sub or self.attribute
+
+    @property
+    def key(self) -> str:
+        """One lower-case key for this place, as Filter.equals and Sort.path use it."""
+        return self.target.path.lower() if self.target else (self.extension or "").lower()
+
+
+class ResourceType:
+    """One resource type: its endpoint, its schemas, and what its host keeps elsewhere."""
+
+    def __init__(
+        self,
+        definition: Mapping[str, Any],
+        core: Schema,
+        extensions: Iterable[Schema],
+    ) -> None:
+        """`definition` is one entry of resource_types.json; `core` includes the common attributes.
+
+        `apart` names what the host keeps in rows, never in the document (members of a group);
+        `computed` names attributes and extensions made anew for each answer.
+        """
+        self.definition = definition
+        self.name: str = definition["name"]
+        self.endpoint: str = definition["endpoint"]
+        self.schema: str = definition["schema"]
+        self.core = core
+        self.by_urn = {schema.urn.lower(): schema for schema in extensions}
+        self.extensions = tuple(schema.urn for schema in self.by_urn.values())
+        self.apart = frozenset(definition["apart"])
+        self.computed = frozenset(definition["computed"])
+
+    def __repr__(self) -> str:
+        return f"ResourceType({self.name})"
+
+    @cached_property
+    def detached(self) -> frozenset[str]:
+        """All that is never in the stored document: what is kept apart and what is computed."""
+        return self.apart | self.computed
+
+    @cached_property
+    def required(self) -> tuple[Attribute, ...]:
+        """The core attributes every document holds."""
+        return tuple(a for a in self.core.attributes.values() if a.required)
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether a stored document holds nothing but what an answer shows by default."""
+        schemas = [self.core, *self.by_urn.values()]
+        held = [
+            attribute
+            for schema in schemas
+            for attribute in schema.attributes.values()
+            if not self.detached & {schema.urn, attribute.name} and not attribute.is_secret
+        ]
+        parts = [part for each in held for part in (each, *each.sub.values())]
+        return all(part.returned in ("default", "always") for part in parts)
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The names a stored document may hold, in the order it is written in."""
+        own = ("schemas", "id", "meta")
+        names = (a.name for a in self.core.attributes.values())
+        kept = [n for n in names if n not in own and n not in self.detached]
+        return (*kept, *(urn for urn in self.extensions if urn not in self.computed))
+
+    @cached_property
+    def _spaces(self) -> tuple[tuple[str, Schema, str | None], ...]:
+        """Known URNs, longest first, so that the longest one claims a path."""
+        spaces: list[tuple[str, Schema, str | None]] = [(self.schema.lower(), self.core, None)]
+        spaces += [(urn, schema, schema.urn) for urn, schema in self.by_urn.items()]
+        return tuple(sorted(spaces, key=lambda space: -len(space[0])))
+
+    @cached_property
+    def _short(self) -> dict[str, Place]:
+        """Attributes only one writable extension declares, by their bare name."""
+        places: dict[str, Place] = {}
+        for schema in self.by_urn.values():
+            if schema.urn not in self.computed:
+                for name, attribute in schema.attributes.items():
+                    places.setdefault(name, Place(schema.urn, attribute))
+        return places
+
+    def find(self, name: str, *, short: bool = True) -> Place | None:
+        """The place `name` points to, or None; names and URNs compare without case.
+
+        `name` is an attribute, `attribute.sub`, either of them behind a schema URN and a
+        colon, or a schema URN alone. The dots inside a URN are none of ours (RFC 7644
+        section 3.10). With `short`, a bare name may also be an extension's.
+        """
+        lower = name.lower()
+        if lower.startswith("urn:"):
+            for urn, schema, extension in self._spaces:
+                if lower == urn:
+                    return Place(extension)
+                if lower.startswith(urn + ":"):
+                    return _inside(schema, extension, lower[len(urn) + 1 :])
+            return None
+        found = _inside(self.core, None, lower)
+        if found is None and short:
+            head, dot, sub = lower.partition(".")
+            if place := self._short.get(head):
+                return _narrowed(place, sub) if dot else place
+        return found
+
+    def foreign_urn(self, name: str) -> bool:
+        """Whether `name` lies below a schema that is none of this type's (Entra's ADSCIM)."""
+        lower = name.lower()
+        if not lower.startswith(("urn:", "http://", "https://")):
+            return False
+        return not any(lower == urn or lower.startswith(urn + ":") for urn, _, _ in self._spaces)
+
+
+def _inside(schema: Schema, extension: str | None, name: str) -> Place | None:
+    head, dot, sub = name.partition(".")
+    if (attribute := schema.attributes.get(head)) is None:
+        return None
+    return _narrowed(Place(extension, attribute), sub) if dot else Place(extension, attribute)
+
+
+def _narrowed(place: Place, sub: str) -> Place | None:
+    found = place.attribute.sub.get(sub) if place.attribute else None
+    return Place(place.extension, place.attribute, found) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes this server announces and keeps: bytes, resources, members."""
+
+    body_bytes: int = 1_048_576
+    default_page: int = 100
+    largest_page: int = 1000
+    members_shown: int = 100
+    """A PATCH of a group above this many members answers 204 unless attributes are asked for."""
+
+
+class Catalogue:
+    """All resource types of one service, by name and by endpoint, and their definitions."""
+
+    def __init__(
+        self,
+        types: Iterable[ResourceType],
+        schemas: Iterable[Mapping[str, Any]],
+        limits: Limits | None = None,
+    ) -> None:
+        """`schemas` are the definitions as announced by /Schemas, in that order."""
+        self.types = tuple(types)
+        self.schemas = tuple(schemas)
+        self.limits = limits or Limits()
+        self.by_name = {type.name: type for type in self.types}
+        self.by_endpoint = {type.endpoint: type for type in self.types}
+
+    @classmethod
+    def standard(cls) -> Catalogue:
+        """Users and Groups with the enterprise and the broker extension."""
+        return cls.load(resources.files(__package__) / "schemas")
+
+    @classmethod
+    def load(cls, folder: Path | Traversable) -> Catalogue:
+        """The catalogue a folder of JSON describes: resource_types.json, common.json, schemas."""
+        definitions = {
+            file.name: orjson.loads(file.read_bytes())
+            for file in sorted(folder.iterdir(), key=lambda file: file.name)
+            if file.name.endswith(".json")
+        }
+        types = definitions.pop("resource_types.json")
+        common = definitions.pop("common.json")
+        schemas = {each["id"]: each for each in definitions.values()}
+        shared = _compiled(common, "").attributes
+        named = [name for type in types for name in _schemas_of(type)]
+        ordered = dict.fromkeys([*named, *schemas])
+        return cls(
+            (_assembled(type, schemas, shared) for type in types),
+            (schemas[urn] for urn in ordered),
+        )
+
+
+def _schemas_of(type: Mapping[str, Any]) -> list[str]:
+    return [type["schema"], *(each["schema"] for each in type["schemaExtensions"])]
+
+
+def _assembled(
+    definition: Mapping[str, Any],
+    schemas: Mapping[str, Mapping[str, Any]],
+    shared: Mapping[str, Attribute],
+) -> ResourceType:
+    own = _compiled(schemas[definition["schema"]], "").attributes
+    core = Schema(definition["schema"], {**shared, **own})
+    extensions = [
+        _compiled(schemas[each["schema"]], each["schema"] + ":")
+        for each in definition["schemaExtensions"]
+    ]
+    return ResourceType(definition, core, extensions)
+
+
+def _compiled(definition: Mapping[str, Any], prefix: str) -> Schema:
+    attributes = (_attribute(each, prefix) for each in definition["attributes"])
+    return Schema(definition["id"], {each.name.lower(): each for each in attributes})
+
+
+def _attribute(definition: Mapping[str, Any], prefix: str) -> Attribute:
+    path = prefix + definition["name"]
+    subs = (_attribute(each, path + ".") for each in definition.get("subAttributes", ()))
+    return Attribute(
+        name=definition["name"],
+        path=path,
+        type=definition["type"],
+        multi_valued=definition["multiValued"],
+        required=definition["required"],
+        case_exact=definition.get("caseExact", False),
+        mutability=definition["mutability"],
+        returned=definition["returned"],
+        uniqueness=definition.get("uniqueness", "none"),
+        sub={each.name.lower(): each for each in subs},
+    )

@@ -1,0 +1,254 @@
+"""A value as a client sent it becomes the value we keep, or a sentence about what is wrong."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scim import times
+from scim.errors import InvalidSyntax, InvalidValue
+from scim.fold import exact, fold
+from scim.schema import Attribute, ResourceType
+from scim.tolerance import Tolerance
+
+MOST_ENTRIES = 1000
+"""Values one multi-valued attribute of a document may hold; members are not kept in one."""
+
+ADSCIM = "http://schemas.microsoft.com/2006/11/resourcemanagement/adscim/"
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:
+    """An attribute that came and was not used: its path, and why."""
+
+    attribute: str
+    text: str
+
+
+@dataclass(slots=True)
+class Intake:
+    """What is learned while one body is read: warnings, and unknown attributes kept beside."""
+
+    type: ResourceType
+    tolerance: Tolerance
+    extras: dict[str, Any] = field(default_factory=dict)
+    """Unknown attributes by flat path (`name.foo`, `urn:x:y:foo`), as they came."""
+
+    warned: dict[str, Warning] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[Warning, ...]:
+        """One warning for each attribute that was not used."""
+        return tuple(self.warned.values())
+
+    def unknown(self, path: str, value: Any) -> None:
+        """Keep an unknown attribute beside the document, with a warning; InvalidValue in strict.
+
+        Empty values and Entra's own URN say nothing and are no warning (`building.md`).
+        """
+        if is_empty(value) or path.lower().startswith(ADSCIM):
+            return
+        if not self.tolerance.unknown_attributes:
+            raise InvalidValue(f'"{path}" is not an attribute of {self.type.name}.')
+        self.extras[path] = value
+        text = f'"{path}" is not an attribute of {self.type.name}; it was kept aside.'
+        self.warned[path] = Warning(path, text)
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a JSON value means unassigned (RFC 7643 section 2.5); identity providers send all."""
+    return value is None or value == "" or value == [] or value == {}
+
+
+def take(attribute: Attribute, raw: Any, intake: Intake) -> Any:
+    """The value to keep for `raw`, None for unassigned; InvalidValue names the attribute."""
+    if is_empty(raw):
+        return None
+    if attribute.multi_valued:
+        return take_many(attribute, raw, intake) or None
+    return take_one(attribute, raw, intake)
+
+
+def take_many(attribute: Attribute, raw: Any, intake: Intake) -> list[Any]:
+    """The values of a multi-valued attribute: nulls dropped, repeats merged, one primary."""
+    if not isinstance(raw, list):
+        raise _wrong(attribute, "must be a list")
+    taken = [take_one(attribute, each, intake) for each in raw if not is_empty(each)]
+    return merged(attribute, [], [each for each in taken if each is not None])
+
+
+def take_one(attribute: Attribute, raw: Any, intake: Intake) -> Any:
+    """One value of an attribute, multi-valued or not; None where nothing is left of it."""
+    if attribute.is_complex:
+        return take_complex(attribute, reshaped(attribute, raw, intake.tolerance), intake)
+    if intake.tolerance.loose_shapes and isinstance(raw, list):
+        raw = _unwrapped(raw)
+    return SIMPLE[attribute.type](attribute, raw, intake.tolerance)
+
+
+def reshaped(attribute: Attribute, raw: Any, tolerance: Tolerance) -> Any:
+    """The object meant by a looser shape: `"id"`, `[{"value": "id"}]`, or `$ref` alone.
+
+    Entra sends `manager` as a bare id or as a list of one (its oldest samples).
+    """
+    if not tolerance.loose_shapes or attribute.multi_valued or "value" not in attribute.sub:
+        return raw
+    if isinstance(raw, list) and len(raw) == 1:
+        raw = raw[0]
+    if isinstance(raw, str):
+        return {"value": raw}
+    return _with_value(raw) if isinstance(raw, dict) and "$ref" in attribute.sub else raw
+
+
+def _with_value(raw: dict[str, Any]) -> dict[str, Any]:
+    """A reference without its `value` names the resource by the end of its `$ref`."""
+    reference = raw.get("$ref")
+    if not isinstance(reference, str) or any(key.lower() == "value" for key in raw):
+        return raw
+    return {**raw, "value": reference.rstrip("/").rpartition("/")[2]}
+
+
+def take_complex(attribute: Attribute, raw: Any, intake: Intake) -> dict[str, Any] | None:
+    """The sub-attributes worth keeping, in the schema's order; None where none is left."""
+    if not isinstance(raw, dict):
+        raise _wrong(attribute, "must be an object")
+    taken = take_parts(attribute.sub, raw, intake, attribute.path + ".")
+    if is_hollow(taken):
+        return None
+    for sub in attribute.sub.values():
+        if sub.required and sub.name not in taken:
+            raise InvalidValue(f'"{sub.path}" is required and missing.')
+    return taken
+
+
+def take_parts(
+    known: Mapping[str, Attribute], raw: Mapping[str, Any], intake: Intake, prefix: str
+) -> dict[str, Any]:
+    """The known parts of an object, by canonical name, read-only ones left out."""
+    taken: dict[str, Any] = {}
+    seen: set[str] = set()
+    for key, item in raw.items():
+        lower = key.lower()
+        if lower in seen:
+            raise InvalidSyntax(f'"{prefix}{key}" is given twice.')
+        seen.add(lower)
+        part = known.get(lower)
+        if part is None:
+            intake.unknown(prefix + key, item)
+        elif part.mutability != "readOnly":
+            value = take(part, item, intake)
+            if value is not None and not part.is_secret:
+                taken[part.name] = value
+    return {part.name: taken[part.name] for part in known.values() if part.name in taken}
+
+
+def is_hollow(element: Mapping[str, Any]) -> bool:
+    """Whether an object says nothing by itself: empty, or only a type and a primary mark."""
+    return not element.keys() - {"type", "primary"}
+
+
+def merged(attribute: Attribute, present: list[Any], added: Iterable[Any]) -> list[Any]:
+    """`present` with `added`: entries with the same type and value become one, one is primary.
+
+    A primary value that is added wins over one that is present (RFC 7644 section 3.5.2);
+    of several that are added the first wins (RFC 7643 section 2.4 allows one).
+    """
+    entries = list(present)
+    places = {_identity(attribute, each): index for index, each in enumerate(entries)}
+    primary: int | None = None
+    for each in added:
+        index = places.setdefault(_identity(attribute, each), len(entries))
+        if index < len(entries):
+            before = entries[index]
+            entries[index] = {**before, **each} if isinstance(before, dict) else before
+        else:
+            entries.append(each)
+            if len(entries) > MOST_ENTRIES:
+                raise _wrong(attribute, f"holds more than {MOST_ENTRIES} values")
+        if primary is None and isinstance(each, dict) and each.get("primary") is True:
+            primary = index
+    return entries if primary is None else only_primary(entries, primary)
+
+
+def only_primary(entries: list[Any], index: int) -> list[Any]:
+    """The entries with the one at `index` as the only primary one."""
+    return [
+        {**each, "primary": False} if each.get("primary") is True and place != index else each
+        for place, each in enumerate(entries)
+    ]
+
+
+def _identity(attribute: Attribute, entry: Any) -> Any:
+    """What makes two entries the same: type and value, else everything they hold."""
+    if not isinstance(entry, dict):
+        return entry
+    value = entry.get("value")
+    if isinstance(value, str):
+        key = exact if attribute.sub["value"].case_exact else fold
+        return fold(entry.get("type", "")), key(value)
+    return tuple(sorted((name, repr(part)) for name, part in entry.items()))
+
+
+def _unwrapped(raw: list[Any]) -> Any:
+    """Old Entra sends `displayName` as `[{"value": "x"}]`."""
+    if len(raw) == 1 and isinstance(raw[0], dict) and set(raw[0]) == {"value"}:
+        return raw[0]["value"]
+    return raw
+
+
+def _text(attribute: Attribute, raw: Any, _: Tolerance) -> str:
+    if not isinstance(raw, str):
+        raise _wrong(attribute, "must be a text")
+    return raw
+
+
+def _boolean(attribute: Attribute, raw: Any, tolerance: Tolerance) -> bool:
+    if isinstance(raw, str) and tolerance.string_booleans:
+        raw = {"true": True, "false": False}.get(raw.lower(), raw)
+    if not isinstance(raw, bool):
+        raise _wrong(attribute, "must be true or false")
+    return raw
+
+
+def _integer(attribute: Attribute, raw: Any, _: Tolerance) -> int:
+    if not isinstance(raw, int) or isinstance(raw, bool):
+        raise _wrong(attribute, "must be a whole number")
+    return raw
+
+
+def _decimal(attribute: Attribute, raw: Any, _: Tolerance) -> int | float:
+    if not isinstance(raw, int | float) or isinstance(raw, bool):
+        raise _wrong(attribute, "must be a number")
+    return raw
+
+
+def _date_time(attribute: Attribute, raw: Any, _: Tolerance) -> str:
+    if not isinstance(raw, str) or times.instant(raw) is None:
+        raise _wrong(attribute, "must be a date and time such as 2026-01-31T12:00:00Z")
+    return raw
+
+
+def _binary(attribute: Attribute, raw: Any, _: Tolerance) -> str:
+    try:
+        base64.b64decode(raw.encode("ascii"), validate=True)
+    except (AttributeError, UnicodeEncodeError, binascii.Error):
+        raise _wrong(attribute, "must be base64") from None
+    return str(raw)
+
+
+SIMPLE = {
+    "string": _text,
+    "reference": _text,
+    "boolean": _boolean,
+    "integer": _integer,
+    "decimal": _decimal,
+    "dateTime": _date_time,
+    "binary": _binary,
+}
+
+
+def _wrong(attribute: Attribute, what: str) -> InvalidValue:
+    return InvalidValue(f'"{attribute.path}" {what}.')
