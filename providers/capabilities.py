@@ -1,7 +1,5 @@
 """What a provider can do, as small protocols, and the few values that pass between it and us."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable

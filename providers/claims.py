@@ -1,7 +1,5 @@
 """What a token has to say before it is believed; every claim is checked here, on a given clock."""
 
-from __future__ import annotations
-
 import hmac
 import math
 from collections.abc import Mapping

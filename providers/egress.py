@@ -1,7 +1,5 @@
 """The only way out: one guarded HTTP client, which looks at every address before it connects."""
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import zlib

@@ -16,8 +16,6 @@ already redacted, so both may be logged, kept and shown. Exceptions of httpx and
 inside this package.
 """
 
-from __future__ import annotations
-
 
 class ProviderError(Exception):
     """The program did not do what was asked."""

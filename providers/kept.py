@@ -1,7 +1,5 @@
 """A document of somebody else's, fetched when needed and kept for a while."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar

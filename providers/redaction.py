@@ -1,7 +1,5 @@
 """A program's own words, fit to be logged, kept and shown."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Which kinds of program there are."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from providers.capabilities import Provider

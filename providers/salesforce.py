@@ -1,7 +1,5 @@
 """Salesforce: only what it does differently from RFC 6749 (providers.md b.1)."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What Salesforce declares: its hosts, its form, its wizard's question, its step types."""
 
-from __future__ import annotations
-
 from providers.definition import (
     Choice,
     Definition,

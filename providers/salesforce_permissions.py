@@ -1,7 +1,5 @@
 """The permissions a Salesforce connector lives on: asked for, and told as present or missing."""
 
-from __future__ import annotations
-
 import re
 
 from providers.capabilities import Finding

@@ -1,7 +1,5 @@
 """A value that must not be seen: it opens only where someone asks it to."""
 
-from __future__ import annotations
-
 import hmac
 from typing import NoReturn
 

@@ -1,7 +1,5 @@
 """One change of a document, applied without touching the document it starts from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal

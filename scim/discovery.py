@@ -1,7 +1,5 @@
 """What this server says of itself: ServiceProviderConfig, ResourceTypes, Schemas (RFC 7644 4)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A whole resource: what a client may send, the document kept, and the bytes answered."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

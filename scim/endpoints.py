@@ -1,7 +1,5 @@
 """The HTTP face over any host: paths, methods, conditions, answers (RFC 7644 section 3)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Awaitable, Callable
 from functools import partial

@@ -22,8 +22,6 @@ What can go wrong in SCIM, and the words the client reads (RFC 7644 section 3.12
   - Busy                503 or 429
 """
 
-from __future__ import annotations
-
 import orjson
 
 URN = "urn:ietf:params:scim:api:messages:2.0:Error"

@@ -1,7 +1,5 @@
 """One HTTP request and its answer, as plain ASGI has them."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias

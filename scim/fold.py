@@ -1,7 +1,5 @@
 """The one comparison key of the house: what makes two texts the same."""
 
-from __future__ import annotations
-
 from unicodedata import is_normalized, normalize
 
 

@@ -1,7 +1,5 @@
 """Members of a group: kept by the host in rows, changed by what a request names."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """One PATCH operation, in any dialect, read as changes (RFC 7644 section 3.5.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias

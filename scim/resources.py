@@ -1,7 +1,5 @@
 """The protocols a host fulfils: one directory, and the resources of one type in it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol

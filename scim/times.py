@@ -1,7 +1,5 @@
 """Instants: RFC 3339 text on the wire, microseconds UTC inside."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime, timedelta, timezone
 

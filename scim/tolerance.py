@@ -1,7 +1,5 @@
 """How far a client may depart from RFC 7643 and 7644: named switches, never a vendor's name."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -1,7 +1,5 @@
 """A value as a client sent it becomes the value we keep, or a sentence about what is wrong."""
 
-from __future__ import annotations
-
 import base64
 import binascii
 from collections.abc import Iterable, Mapping

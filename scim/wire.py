@@ -1,7 +1,5 @@
 """Bytes in and bytes out: a body read with care, stored bytes made into an answer."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """What a database offers this house: units of work, and the transaction they take."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar

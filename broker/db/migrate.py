@@ -1,6 +1,4 @@
-"""Migrations: Alembic, one text for both engines, under a lock that names its holder (safety 40)."""
-
-from __future__ import annotations
+"""Migrations: Alembic, one text for both engines, under a lock that names its holder."""
 
 import fcntl
 import os
@@ -19,7 +17,7 @@ LOCK_WAIT_S = 60.0
 
 
 class Locked(Exception):
-    """Another process is migrating; the message names it."""
+    """Another process is migrating; the message names it (safety 40)."""
 
 
 def upgrade(url: str, *, wait_s: float = LOCK_WAIT_S) -> None:

@@ -1,7 +1,5 @@
 """The engine for scale-out: PostgreSQL, a unit on a worker thread with a pooled connection."""
 
-from __future__ import annotations
-
 import asyncio
 import random
 import re
@@ -13,7 +11,12 @@ from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg
-from psycopg.errors import DeadlockDetected, SerializationFailure, UniqueViolation
+from psycopg.errors import (
+    DeadlockDetected,
+    ForeignKeyViolation,
+    SerializationFailure,
+    UniqueViolation,
+)
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -113,12 +116,15 @@ class PostgresDatabase:
         return await asyncio.shield(asyncio.wrap_future(work))
 
     def _attempts(self, call: Callable[[PostgresTransaction], T], tries: int) -> T:
-        """Run the unit until no other transaction stood in its way."""
+        """Run the unit until no other transaction stood in its way.
+
+        Another may have deleted the row that a new one refers to: the next try sees that.
+        """
         while True:
             tries -= 1
             try:
                 return self._once(call)
-            except (SerializationFailure, DeadlockDetected) as error:
+            except (SerializationFailure, DeadlockDetected, ForeignKeyViolation) as error:
                 if not tries:
                     raise Unavailable("too many transactions stood in the way") from error
                 time.sleep(random.uniform(0, 0.05))  # so that the two do not meet again in step

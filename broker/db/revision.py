@@ -1,7 +1,5 @@
 """Which revision a database is at, and which one this code wants: no Alembic needed to ask."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from broker.db.database import Transaction

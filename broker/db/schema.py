@@ -1,7 +1,5 @@
 """The declared schema: every table on one screen or two; imported by migrations and tests only."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sqlalchemy import (
@@ -114,641 +112,314 @@ def _is_number(part: Any) -> bool:
     return isinstance(part, Column) and part.name == "n"
 
 
+# A table reads as a paragraph, not as a column of one word a line (decision 0005).
+# fmt: off
+
 # The installation and its projects ------------------------------------------------------------
 
-table(  # hash key (sealed), epoch, demo mark
-    "installation",
-    key("name", primary_key=True),
-    Column("value", LargeBinary, nullable=False),
-)
+# hash key (sealed), epoch, demo mark
+table("installation", key("name", primary_key=True),
+    Column("value", LargeBinary, nullable=False))
 
-table(
-    "projects",
-    key("id", primary_key=True),
-    key("name"),
-    maybe_words("oidc_issuer"),
-    maybe_words("oidc_client_id"),
-    sealed("oidc_secret"),
+table("projects", key("id", primary_key=True), key("name"), maybe_words("oidc_issuer"),
+    maybe_words("oidc_client_id"), sealed("oidc_secret"),
     maybe_words("oidc_claim"),  # `claim=field`, such as `oid=externalId` (safety 5)
     sealed("signing_key"),  # ES256, signs answers of AuthenticateUser
     maybe_words("signing_public"),  # its JWK
     count("coupons"),  # last action coupon given; never re-used
-    count("version", 1),
-    moment("created_at"),
-    UniqueConstraint("name"),
-)
+    count("version", 1), moment("created_at"), UniqueConstraint("name"))
 
-table(  # one row a project: THE allocator of licenses; its row lock is the queue's order
-    "licenses",
-    key("project_id", primary_key=True),
-    maybe_count("capacity"),  # NULL: unlimited
-    count("held"),
-    count("queue_last"),
-    words("promotion", "auto"),
-    flag("strict"),
-    CheckConstraint("held >= 0", name="held_positive"),
-    one_of("promotion", "auto", "manual"),
-)
+# one row a project: THE allocator of licenses; its row lock is the queue's order
+table("licenses", key("project_id", primary_key=True), maybe_count("capacity"),  # NULL: unlimited
+    count("held"), count("queue_last"), words("promotion", "auto"), flag("strict"),
+    CheckConstraint("held >= 0", name="held_positive"), one_of("promotion", "auto", "manual"))
 
 # Who calls -------------------------------------------------------------------------------------
 
-table(
-    "api_keys",
-    key("id", primary_key=True),
-    key("project_id"),
-    words("name"),
-    key("hash"),
+table("api_keys", key("id", primary_key=True), key("project_id"), words("name"), key("hash"),
     words("scopes"),  # space separated
     words("connectors", ""),  # names it is limited to; empty: all
     words("step_types", ""),
     words("evidence", "[]"),  # JSON: [{"issuer", "audience"}] whose id_tokens it may present
     words("return_urls", "[]"),  # JSON: registered return URLs (safety 29)
-    moment("created_at"),
-    maybe_moment("last_used_at"),
-    maybe_moment("revoked_at"),
-    UniqueConstraint("hash"),
-    Index("ix_api_keys_project", "project_id", "id"),
-)
+    moment("created_at"), maybe_moment("last_used_at"), maybe_moment("revoked_at"),
+    UniqueConstraint("hash"), Index("ix_api_keys_project", "project_id", "id"))
 
-table(  # one-time secrets: set-up links, connect sessions
-    "tickets",
-    key("hash", primary_key=True),
-    key("project_id"),
-    key("purpose"),
-    maybe_key("user_id"),
-    maybe_key("link_id"),
+# one-time secrets: set-up links, connect sessions
+table("tickets", key("hash", primary_key=True), key("project_id"), key("purpose"),
+    maybe_key("user_id"), maybe_key("link_id"),
     maybe_key("key_id"),  # the API key that vouches for the person (safety 16)
-    moment("expires_at"),
-    maybe_moment("used_at"),
-    one_of("purpose", "setup", "connect"),
-)
+    moment("expires_at"), maybe_moment("used_at"), one_of("purpose", "setup", "connect"))
 
-table(
-    "sessions",
-    key("hash", primary_key=True),
-    key("project_id"),
-    key("kind"),
-    maybe_key("user_id"),
-    words("roles", ""),
+table("sessions", key("hash", primary_key=True), key("project_id"), key("kind"),
+    maybe_key("user_id"), words("roles", ""),
     maybe_key("link_id"),  # a connect session opens this link and no other
     words("asserted_by"),  # "issuer", "setup" or the id of the key that vouched
-    moment("created_at"),
-    moment("expires_at"),
-    maybe_moment("ended_at"),
+    moment("created_at"), moment("expires_at"), maybe_moment("ended_at"),
     one_of("kind", "administrator", "person"),
-    Index("ix_sessions_user", "project_id", "user_id"),
-)
+    Index("ix_sessions_user", "project_id", "user_id"))
 
-table(  # a sign-in with the project's identity provider that has not come back yet
-    "sign_ins",
-    key("state_hash", primary_key=True),
-    key("project_id"),
-    key("browser_hash"),
-    sealed("verifier"),
-    sealed("nonce"),
-    words("return_to"),
-    moment("expires_at"),
-    maybe_moment("used_at"),
-)
+# a sign-in with the project's identity provider that has not come back yet
+table("sign_ins", key("state_hash", primary_key=True), key("project_id"), key("browser_hash"),
+    sealed("verifier"), sealed("nonce"), words("return_to"), moment("expires_at"),
+    maybe_moment("used_at"))
 
-table(  # a sign-in is a person only by (issuer, subject) (safety 5)
-    "identities",
-    key("project_id"),
-    key("issuer"),
-    key("subject"),
-    key("user_id"),
-    moment("created_at"),
-    PrimaryKeyConstraint("project_id", "issuer", "subject"),
-    Index("ix_identities_user", "project_id", "user_id"),
-)
+# a sign-in is a person only by (issuer, subject) (safety 5)
+table("identities", key("project_id"), key("issuer"), key("subject"), key("user_id"),
+    moment("created_at"), PrimaryKeyConstraint("project_id", "issuer", "subject"),
+    Index("ix_identities_user", "project_id", "user_id"))
 
 # Directories, and what they said ---------------------------------------------------------------
 
-table(
-    "directories",
-    key("id", primary_key=True),
-    key("project_id"),
-    words("name"),
-    key("name_key"),
-    key("state"),
-    words("tolerance", "standard"),
-    count("window_s", 300),
-    moment("created_at"),
-    one_of("state", "enabled", "disabled", "deleted"),
+table("directories", key("id", primary_key=True), key("project_id"), words("name"),
+    key("name_key"), key("state"), words("tolerance", "standard"), count("window_s", 300),
+    moment("created_at"), one_of("state", "enabled", "disabled", "deleted"),
     one_of("tolerance", "standard", "strict"),
-    unique_where("uq_directories_name", "project_id", "name_key", where="state <> 'deleted'"),
-)
+    unique_where("uq_directories_name", "project_id", "name_key", where="state <> 'deleted'"))
 
-table(
-    "directory_tokens",
-    key("id", primary_key=True),
-    key("project_id"),
-    key("directory_id"),
-    key("hash"),
-    moment("created_at"),
-    maybe_moment("last_used_at"),
-    maybe_moment("revoked_at"),
+table("directory_tokens", key("id", primary_key=True), key("project_id"), key("directory_id"),
+    key("hash"), moment("created_at"), maybe_moment("last_used_at"), maybe_moment("revoked_at"),
     UniqueConstraint("hash"),
-    Index("ix_directory_tokens_directory", "project_id", "directory_id"),
-)
+    Index("ix_directory_tokens_directory", "project_id", "directory_id"))
 
-table(  # SCIM resources as the directory said them: the stored bytes are the answer
-    "resources",
-    number(),
-    key("id"),
-    key("project_id"),
-    key("directory_id"),
-    key("type"),
+# SCIM resources as the directory said them: the stored bytes are the answer
+table("resources", number(), key("id"), key("project_id"), key("directory_id"), key("type"),
     document("document"),
     document("extras"),  # what no schema declares, kept so that a later mapping heals
     maybe_key("name_key"),  # folded userName or displayName
     maybe_key("external_key"),  # externalId, exact in case (RFC 7643 §3.1)
     words("display", ""),  # what members and groups of it are called
-    count("version", 1),
-    moment("created_at"),
-    moment("changed_at"),
-    UniqueConstraint("id"),
+    count("version", 1), moment("created_at"), moment("changed_at"), UniqueConstraint("id"),
     Index("ix_resources_page", "project_id", "directory_id", "type", "n"),
     Index("ix_resources_name", "project_id", "directory_id", "type", "name_key"),
-    Index("ix_resources_external", "project_id", "directory_id", "type", "external_key"),
-)
+    Index("ix_resources_external", "project_id", "directory_id", "type", "external_key"))
 
-table(
-    "members",
-    key("project_id"),
-    Column("group_n", NUMBER, nullable=False),
-    Column("member_n", NUMBER, nullable=False),
-    PrimaryKeyConstraint("group_n", "member_n"),
+table("members", key("project_id"), Column("group_n", NUMBER, nullable=False),
+    Column("member_n", NUMBER, nullable=False), PrimaryKeyConstraint("group_n", "member_n"),
     ForeignKeyConstraint(["group_n"], ["resources.n"], ondelete="CASCADE"),
     ForeignKeyConstraint(["member_n"], ["resources.n"], ondelete="CASCADE"),
-    Index("ix_members_member", "member_n", "group_n"),
-)
+    Index("ix_members_member", "member_n", "group_n"))
 
 # People ----------------------------------------------------------------------------------------
 
-table(
-    "users",
-    key("id", primary_key=True),
-    key("project_id"),
+table("users", key("id", primary_key=True), key("project_id"),
     maybe_key("directory_id"),  # NULL: detached
-    maybe_key("external_id"),
-    words("user_name"),
-    key("user_name_key"),
-    words("display_name", ""),
-    document("profile"),
-    flag("idp_active", 1),
-    key("status"),
-    maybe_key("suspended_by"),
-    maybe_words("status_reason"),
-    key("license"),
-    flag("licensed", 1),
-    maybe_count("queue_seq"),
-    flag("user_authentication", 1),
+    maybe_key("external_id"), words("user_name"), key("user_name_key"),
+    words("display_name", ""), document("profile"), flag("idp_active", 1), key("status"),
+    maybe_key("suspended_by"), maybe_words("status_reason"), key("license"),
+    flag("licensed", 1), maybe_count("queue_seq"), flag("user_authentication", 1),
     count("invite_epoch"),
     flag("accepted"),  # has accepted or signed in before: no second letter (U12)
-    maybe_moment("invited_at"),
-    maybe_moment("activated_at"),
-    maybe_moment("deleted_at"),
+    maybe_moment("invited_at"), maybe_moment("activated_at"), maybe_moment("deleted_at"),
     maybe_moment("detached_at"),  # its directory was deleted (safety 12)
-    flag("adoptable"),
-    count("version", 1),
-    moment("created_at"),
-    moment("changed_at"),
+    flag("adoptable"), count("version", 1), moment("created_at"), moment("changed_at"),
     one_of("status", "invited", "queued", "active", "suspended", "deleted"),
     one_of("license", "none", "held"),
-    CheckConstraint(
-        "(license = 'held') = (status = 'active' AND licensed = 1)", name="license_is_held"
-    ),
+    CheckConstraint("(license = 'held') = (status = 'active' AND licensed = 1)",
+        name="license_is_held"),
     CheckConstraint("(queue_seq IS NOT NULL) = (status = 'queued')", name="queued_has_place"),
-    CheckConstraint(
-        "(suspended_by IS NULL) = (status NOT IN ('suspended')) OR status = 'deleted'",
-        name="suspended_by_someone",
-    ),
+    CheckConstraint("(suspended_by IS NULL) = (status NOT IN ('suspended')) OR status = 'deleted'",
+        name="suspended_by_someone"),
     unique_where("uq_users_user_name", "project_id", "user_name_key", where="status <> 'deleted'"),
     unique_where("uq_users_queue", "project_id", "queue_seq", where="queue_seq IS NOT NULL"),
     Index("ix_users_name", "project_id", "user_name_key"),
     Index("ix_users_external", "project_id", "external_id"),
     Index("ix_users_directory", "project_id", "directory_id"),
-    Index("ix_users_status", "project_id", "status"),
-)
+    Index("ix_users_status", "project_id", "status"))
 
-table(  # application logons: exact in case, unique a suffix (safety 9)
-    "logons",
-    key("project_id"),
-    key("suffix"),
-    key("value"),
-    key("user_id"),
+# application logons: exact in case, unique a suffix (safety 9)
+table("logons", key("project_id"), key("suffix"), key("value"), key("user_id"),
     PrimaryKeyConstraint("project_id", "suffix", "value"),
     UniqueConstraint("project_id", "suffix", "user_id"),
-    Index("ix_logons_user", "project_id", "user_id"),
-)
+    Index("ix_logons_user", "project_id", "user_id"))
 
-table(
-    "suffixes",
-    key("project_id"),
+table("suffixes", key("project_id"),
     key("suffix_key"),  # casefolded: suffixes are unique whatever their case
-    key("suffix"),
-    PrimaryKeyConstraint("project_id", "suffix_key"),
-)
+    key("suffix"), PrimaryKeyConstraint("project_id", "suffix_key"))
 
-table(
-    "invitations",
-    key("id", primary_key=True),
-    key("project_id"),
-    key("user_id"),
+table("invitations", key("id", primary_key=True), key("project_id"), key("user_id"),
     count("epoch", None),
     maybe_key("hash"),  # of the link's secret, once a letter or an administrator has one
-    moment("created_at"),
-    moment("expires_at"),
-    maybe_moment("accepted_at"),
-    maybe_moment("voided_at"),
-    UniqueConstraint("user_id", "epoch"),
-    unique_where("uq_invitations_hash", "hash", where="hash IS NOT NULL"),
-)
+    moment("created_at"), moment("expires_at"), maybe_moment("accepted_at"),
+    maybe_moment("voided_at"), UniqueConstraint("user_id", "epoch"),
+    unique_where("uq_invitations_hash", "hash", where="hash IS NOT NULL"))
 
 # Runs ------------------------------------------------------------------------------------------
 
-table(
-    "runs",
-    key("id", primary_key=True),
-    key("project_id"),
-    key("directory_id"),
-    key("trigger"),
-    key("state"),
-    maybe_words("reason"),
-    moment("started_at"),
+table("runs", key("id", primary_key=True), key("project_id"), key("directory_id"),
+    key("trigger"), key("state"), maybe_words("reason"), moment("started_at"),
     maybe_moment("ended_at"),
     count("reads"),  # requests that name no record: counted, never records
-    count("refused"),
-    count("unreadable"),
-    one_of("trigger", "push", "manual", "schedule"),
+    count("refused"), count("unreadable"), one_of("trigger", "push", "manual", "schedule"),
     one_of("state", "running", "ended"),
     unique_where("uq_runs_running", "directory_id", where="state = 'running'"),
     Index("ix_runs_directory", "project_id", "directory_id", "id"),
-    Index("ix_runs_page", "project_id", "id"),
-)
+    Index("ix_runs_page", "project_id", "id"))
 
-table(
-    "records",
-    number(),
-    key("project_id"),
-    key("run_id"),
-    key("kind"),  # resource type
-    maybe_key("resource_id"),
-    maybe_words("external_id"),
-    words("name", ""),
-    key("result"),
+table("records", number(), key("project_id"), key("run_id"), key("kind"),  # resource type
+    maybe_key("resource_id"), maybe_words("external_id"), words("name", ""), key("result"),
     maybe_key("code"),  # of a failure
-    maybe_words("message"),
-    maybe_words("next"),
-    words("changes", "[]"),
-    moment("at"),
-    one_of(
-        "result",
-        "created",
-        "updated",
-        "unchanged",
-        "suspended",
-        "deleted",
-        "staged",
-        "skipped",
-        "failed",
-    ),
-    Index("ix_records_run", "project_id", "run_id", "n"),
+    maybe_words("message"), maybe_words("next"), words("changes", "[]"), moment("at"),
+    one_of("result", "created", "updated", "unchanged", "suspended", "deleted", "staged",
+        "skipped", "failed"), Index("ix_records_run", "project_id", "run_id", "n"),
     Index("ix_records_result", "project_id", "run_id", "result", "code"),
-    Index("ix_records_resource", "project_id", "resource_id"),
-)
+    Index("ix_records_resource", "project_id", "resource_id"))
 
-table(
-    "record_warnings",
-    number(),
-    key("project_id"),
-    key("run_id"),
-    Column("record_n", NUMBER, nullable=False),
-    key("code"),
-    key("attribute"),
-    words("text"),
+table("record_warnings", number(), key("project_id"), key("run_id"),
+    Column("record_n", NUMBER, nullable=False), key("code"), key("attribute"), words("text"),
     Index("ix_record_warnings_run", "project_id", "run_id", "code", "attribute"),
-    Index("ix_record_warnings_record", "record_n"),
-)
+    Index("ix_record_warnings_record", "record_n"))
 
 # Connectors and tokens -------------------------------------------------------------------------
 
-table(
-    "connectors",
-    key("id", primary_key=True),
-    key("project_id"),
-    words("name"),
-    key("name_key"),
-    words("description", ""),
-    key("type"),
-    maybe_words("integration"),
+table("connectors", key("id", primary_key=True), key("project_id"), words("name"),
+    key("name_key"), words("description", ""), key("type"), maybe_words("integration"),
     maybe_words("environment"),  # JSON
-    words("options", "{}"),
-    words("fields", "{}"),  # never a protected one
+    words("options", "{}"), words("fields", "{}"),  # never a protected one
     maybe_words("origin"),  # where sealed values may go (safety 18)
-    key("state"),
-    maybe_words("reason"),
+    key("state"), maybe_words("reason"),
     maybe_key("disabled_from"),  # the state to come back to (C10)
-    flag("user_authentication"),
-    maybe_key("policy"),
+    flag("user_authentication"), maybe_key("policy"),
     maybe_key("taken_name"),  # name_key from C6 on: unique a project
     maybe_key("only_one"),  # type from C6 on, where a project may have one
-    words("created_by"),
-    maybe_words("authorized_by"),
-    flag("keep_alive", 1),  # T13
+    words("created_by"), maybe_words("authorized_by"), flag("keep_alive", 1),  # T13
     maybe_moment("resolved_at"),  # when a step last asked for it, to the day (T13)
-    count("version", 1),
-    moment("created_at"),
-    moment("changed_at"),
+    count("version", 1), moment("created_at"), moment("changed_at"),
     maybe_moment("expires_at"),  # drafts
-    one_of(
-        "state",
-        "draft",
-        "configured",
-        "authorizing",
-        "authorized",
-        "connected",
-        "needs_reauth",
-        "needs_admin",
-        "disabled",
-        "deleted",
-    ),
+    one_of("state", "draft", "configured", "authorizing", "authorized", "connected",
+        "needs_reauth", "needs_admin", "disabled", "deleted"),
     one_of("policy", "fallback", "fallback_with_warning", "pause", "end_with_error"),
     CheckConstraint("user_authentication = 0 OR policy IS NOT NULL", name="policy_when_on"),
     unique_where("uq_connectors_name", "project_id", "taken_name", where="taken_name IS NOT NULL"),
     unique_where("uq_connectors_only_one", "project_id", "only_one", where="only_one IS NOT NULL"),
-    Index("ix_connectors_project", "project_id", "name_key"),
-)
+    Index("ix_connectors_project", "project_id", "name_key"))
 
-table(
-    "connector_secrets",
-    key("project_id"),
-    key("connector_id"),
-    key("field"),
-    sealed("sealed"),
-    words("origin"),  # the origin it was typed for (safety 18)
-    moment("changed_at"),
-    words("changed_by"),
-    PrimaryKeyConstraint("connector_id", "field"),
-)
+table("connector_secrets", key("project_id"), key("connector_id"), key("field"),
+    sealed("sealed"), words("origin"),  # the origin it was typed for (safety 18)
+    moment("changed_at"), words("changed_by"), PrimaryKeyConstraint("connector_id", "field"))
 
-table(  # grants: a person's, or the connector user's (user_id '')
-    "tokens",
-    key("id", primary_key=True),
-    key("project_id"),
-    key("connector_id"),
-    key("user_id"),
-    key("state"),
-    maybe_words("reason"),
-    sealed("access_token"),
-    sealed("refresh_token"),
-    words("scopes", ""),
-    words("missing_scopes", ""),
+# grants: a person's, or the connector user's (user_id '')
+table("tokens", key("id", primary_key=True), key("project_id"), key("connector_id"),
+    key("user_id"), key("state"), maybe_words("reason"), sealed("access_token"),
+    sealed("refresh_token"), words("scopes", ""), words("missing_scopes", ""),
     maybe_words("origin"),  # where its tokens may go (safety 18)
-    maybe_words("base_url"),
-    maybe_key("account"),  # the provider's immutable account (K2 pins it)
+    maybe_words("base_url"), maybe_key("account"),  # the provider's immutable account (K2 pins it)
     words("account_display", ""),
     maybe_words("claims"),  # what the provider wants of the next link (K7)
-    maybe_moment("obtained_at"),
-    maybe_moment("expires_at"),
+    maybe_moment("obtained_at"), maybe_moment("expires_at"),
     count("version"),  # of the token: grows with each one saved
     count("fence"),  # of the lease: grows with each one taken
     maybe_moment("lease_until"),
     maybe_key("journal"),  # hash of the refresh token in flight: written before the call
-    count("failures"),
-    maybe_moment("retry_at"),
-    count("unclassified"),
+    count("failures"), maybe_moment("retry_at"), count("unclassified"),
     maybe_moment("unclassified_since"),
     maybe_moment("rejected_at"),  # the last 401 a caller told us of (K11)
     maybe_moment("due_at"),  # when the background refreshes it (T13, K9)
-    flag("frozen"),
-    moment("created_at"),
-    moment("changed_at"),
+    flag("frozen"), moment("created_at"), moment("changed_at"),
     one_of("state", "valid", "expired", "needs_reauth", "revoked", "unreadable"),
     UniqueConstraint("connector_id", "user_id"),
-    unique_where(
-        "uq_tokens_account",
-        "connector_id",
-        "account",
-        where="account IS NOT NULL AND state <> 'revoked'",
-    ),
+    unique_where("uq_tokens_account", "connector_id", "account",
+        where="account IS NOT NULL AND state <> 'revoked'"),
     Index("ix_tokens_user", "project_id", "user_id"),
-    index_where("ix_tokens_due", "project_id", "due_at", where="due_at IS NOT NULL"),
-)
+    index_where("ix_tokens_due", "project_id", "due_at", where="due_at IS NOT NULL"))
 
-table(
-    "links",
-    key("id", primary_key=True),
-    key("project_id"),
+table("links", key("id", primary_key=True), key("project_id"),
     key("connector_id"),  # '' where a link completes an action
     key("user_id"),  # '' for the wizard's
-    key("purpose"),
-    key("state"),
-    maybe_words("reason"),
+    key("purpose"), key("state"), maybe_words("reason"),
     maybe_key("state_hash"),  # OAuth state, from the moment the person goes on
-    maybe_key("browser_hash"),
-    maybe_key("session_hash"),
-    sealed("verifier"),
-    words("scopes", ""),
-    maybe_words("claims"),  # what the provider wants to be asked with (K7)
+    maybe_key("browser_hash"), maybe_key("session_hash"), sealed("verifier"),
+    words("scopes", ""), maybe_words("claims"),  # what the provider wants to be asked with (K7)
     maybe_words("return_url"),
     flag("other_account"),  # an administrator said: the connector user may be another account
-    words("made_by"),
-    maybe_count("coupon"),
-    moment("created_at"),
-    moment("expires_at"),
+    words("made_by"), maybe_count("coupon"), moment("created_at"), moment("expires_at"),
     maybe_moment("followed_at"),  # a state lives ten minutes from here
-    maybe_moment("claimed_at"),
-    one_of("purpose", "connect", "wizard", "action"),
+    maybe_moment("claimed_at"), one_of("purpose", "connect", "wizard", "action"),
     one_of("state", "open", "claimed", "done", "failed", "void"),
     unique_where("uq_links_state", "state_hash", where="state_hash IS NOT NULL"),
-    unique_where(  # one open link a person and connector: everyone who waits shares it
-        "uq_links_open",
-        "connector_id",
-        "user_id",
-        "purpose",
-        where="state = 'open' AND purpose = 'connect'",
-    ),
-    Index("ix_links_user", "project_id", "user_id"),
-)
+    # one open link a person and connector: everyone who waits shares it
+    unique_where("uq_links_open", "connector_id", "user_id", "purpose",
+        where="state = 'open' AND purpose = 'connect'"),
+    Index("ix_links_user", "project_id", "user_id"))
 
 # Decisions, pauses, actions --------------------------------------------------------------------
 
-table(
-    "decisions",
-    key("id", primary_key=True),
-    key("project_id"),
-    key("key_id"),
-    key("execution"),
-    key("step"),
-    count("attempt", None),
-    key("question_hash"),
+table("decisions", key("id", primary_key=True), key("project_id"), key("key_id"),
+    key("execution"), key("step"), count("attempt", None), key("question_hash"),
     words("question"),  # JSON: the step as it was asked
     count("version", 1),  # of its newest line
     moment("created_at"),
-    UniqueConstraint("project_id", "key_id", "execution", "step", "attempt"),
-)
+    UniqueConstraint("project_id", "key_id", "execution", "step", "attempt"))
 
-table(  # append only: who ran as whom
-    "decision_lines",
-    number(),
-    key("project_id"),
-    key("decision_id"),
-    count("version", None),
-    key("row"),
-    key("outcome"),
-    maybe_key("status"),
-    maybe_key("reason"),
+# append only: who ran as whom
+table("decision_lines", number(), key("project_id"), key("decision_id"), count("version", None),
+    key("row"), key("outcome"), maybe_key("status"), maybe_key("reason"),
     maybe_key("identity"),  # user, connector
     maybe_key("user_id"),  # the subject
-    key("connector_id"),
-    maybe_words("provider_account"),
-    maybe_count("token_version"),
+    key("connector_id"), maybe_words("provider_account"), maybe_count("token_version"),
     flag("credential"),  # a credential left
-    flag("fallback"),
-    maybe_key("warning"),
-    maybe_key("pause_id"),
-    maybe_key("link_id"),
-    words("facts"),
-    moment("at"),
-    UniqueConstraint("decision_id", "version"),
+    flag("fallback"), maybe_key("warning"), maybe_key("pause_id"), maybe_key("link_id"),
+    words("facts"), moment("at"), UniqueConstraint("decision_id", "version"),
     Index("ix_decision_lines_user", "project_id", "user_id", "n"),
-    Index("ix_decision_lines_page", "project_id", "n"),
-)
+    Index("ix_decision_lines_page", "project_id", "n"))
 
-table(
-    "pauses",
-    key("id", primary_key=True),
-    key("project_id"),
+table("pauses", key("id", primary_key=True), key("project_id"),
     key("key_id"),  # who opened it: claim tokens go to it only (safety 26)
-    key("decision_id"),
-    key("connector_id"),
-    key("user_id"),
-    key("execution"),
-    key("step"),
-    key("state"),
-    maybe_words("reason"),
-    maybe_key("claim_hash"),
-    maybe_moment("claimed_at"),
+    key("decision_id"), key("connector_id"), key("user_id"), key("execution"), key("step"),
+    key("state"), maybe_words("reason"), maybe_key("claim_hash"), maybe_moment("claimed_at"),
     key("run_as"),  # 'connector' after an administrator's override (P12)
-    count("cycles"),
-    maybe_moment("expires_at"),
-    count("version", 1),
-    moment("created_at"),
+    count("cycles"), maybe_moment("expires_at"), count("version", 1), moment("created_at"),
     moment("changed_at"),
     one_of("state", "waiting", "ready", "claimed", "resumed", "expired", "cancelled", "failed"),
     one_of("run_as", "user", "connector"),
-    unique_where(
-        "uq_pauses_open",
-        "project_id",
-        "execution",
-        "step",
-        where="state IN ('waiting', 'ready', 'claimed')",
-    ),
+    unique_where("uq_pauses_open", "project_id", "execution", "step",
+        where="state IN ('waiting', 'ready', 'claimed')"),
     Index("ix_pauses_waiting", "project_id", "user_id", "connector_id", "state"),
     Index("ix_pauses_connector", "project_id", "connector_id", "state"),
     Index("ix_pauses_overdue", "state", "changed_at"),
     index_where("ix_pauses_expires", "expires_at", where="expires_at IS NOT NULL"),
-    Index("ix_pauses_page", "project_id", "id"),
-)
+    Index("ix_pauses_page", "project_id", "id"))
 
-table(  # AuthenticateUser
-    "actions",
-    key("project_id"),
-    count("coupon", None),
-    key("key_id"),
-    key("state"),
+# AuthenticateUser
+table("actions", key("project_id"), count("coupon", None), key("key_id"), key("state"),
     words("request"),  # JSON: items, suffixes
     maybe_words("answer"),  # JSON
-    maybe_key("user_id"),
-    maybe_words("return_url"),
+    maybe_key("user_id"), maybe_words("return_url"),
     maybe_key("code_hash"),  # the one-time code the person's browser carried back (safety 29)
-    count("version", 1),
-    moment("created_at"),
-    moment("expires_at"),
+    count("version", 1), moment("created_at"), moment("expires_at"),
     PrimaryKeyConstraint("project_id", "coupon"),
-    one_of("state", "pending", "proven", "done", "expired"),
-)
+    one_of("state", "pending", "proven", "done", "expired"))
 
-table(  # id_tokens seen: once per hash (safety 28)
-    "evidence",
-    key("project_id"),
-    key("hash"),
-    moment("expires_at"),
-    PrimaryKeyConstraint("project_id", "hash"),
-)
+# id_tokens seen: once per hash (safety 28)
+table("evidence", key("project_id"), key("hash"), moment("expires_at"),
+    PrimaryKeyConstraint("project_id", "hash"))
 
 # What happens later, what happened -------------------------------------------------------------
 
-table(
-    "jobs",
-    key("id", primary_key=True),
-    maybe_key("project_id"),
-    key("kind"),
+table("jobs", key("id", primary_key=True), maybe_key("project_id"), key("kind"),
     words("data", "{}"),
     sealed("secret"),  # a token on its way to be revoked (K12): own associated data
     maybe_key("once"),  # one open job of that name
-    moment("due_at"),
-    maybe_moment("lease_until"),
-    count("attempt"),
-    maybe_words("error"),
-    maybe_moment("done_at"),
-    maybe_moment("dead_at"),
-    moment("created_at"),
-    unique_where(
-        "uq_jobs_once", "once", where="once IS NOT NULL AND done_at IS NULL AND dead_at IS NULL"
-    ),
-    index_where("ix_jobs_due", "due_at", where="done_at IS NULL AND dead_at IS NULL"),
-)
+    moment("due_at"), maybe_moment("lease_until"), count("attempt"), maybe_words("error"),
+    maybe_moment("done_at"), maybe_moment("dead_at"), moment("created_at"),
+    unique_where("uq_jobs_once", "once",
+        where="once IS NOT NULL AND done_at IS NULL AND dead_at IS NULL"),
+    index_where("ix_jobs_due", "due_at", where="done_at IS NULL AND dead_at IS NULL"))
 
-table(
-    "letters",
-    key("id", primary_key=True),
-    key("project_id"),
-    key("user_id"),
-    key("template"),
-    key("once"),
-    key("state"),
-    words("data", "{}"),
-    moment("created_at"),
-    maybe_moment("sent_at"),
-    UniqueConstraint("project_id", "once"),
+table("letters", key("id", primary_key=True), key("project_id"), key("user_id"),
+    key("template"), key("once"), key("state"), words("data", "{}"), moment("created_at"),
+    maybe_moment("sent_at"), UniqueConstraint("project_id", "once"),
     one_of("template", "invitation", "active", "needed"),
-    one_of("state", "waiting", "sent", "failed"),
-)
+    one_of("state", "waiting", "sent", "failed"))
 
-table(
-    "events",
-    number(),
-    key("id"),
-    key("project_id"),
-    key("type"),
-    words("data"),
-    moment("at"),
-    UniqueConstraint("id"),
-    Index("ix_events_project", "project_id", "n"),
-)
+table("events", number(), key("id"), key("project_id"), key("type"), words("data"),
+    moment("at"), UniqueConstraint("id"), Index("ix_events_project", "project_id", "n"))
 
-table(
-    "audit",
-    number(),
-    key("id"),
-    maybe_key("project_id"),
-    moment("at"),
+table("audit", number(), key("id"), maybe_key("project_id"), moment("at"),
     key("actor"),  # "key:…", "admin:…", "person:…", "directory:…", "broker", "operator"
-    key("action"),
-    maybe_key("target"),
-    words("detail", "{}"),
-    key("digest"),
-    UniqueConstraint("id"),
-    Index("ix_audit_project", "project_id", "n"),
-)
+    key("action"), maybe_key("target"), words("detail", "{}"), key("digest"),
+    UniqueConstraint("id"), Index("ix_audit_project", "project_id", "n"))
 
-table(  # the chain behind the commit (building.md, Audit)
-    "audit_chain",
-    Column("position", NUMBER, primary_key=True, autoincrement=False),
-    Column("audit_n", NUMBER, nullable=False),
-    key("hash"),
-    UniqueConstraint("audit_n"),
-)
+# the chain behind the commit (building.md, Audit)
+table("audit_chain", Column("position", NUMBER, primary_key=True, autoincrement=False),
+    Column("audit_n", NUMBER, nullable=False), key("hash"), UniqueConstraint("audit_n"))

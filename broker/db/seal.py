@@ -1,7 +1,5 @@
 """Encryption at rest: AES-256-GCM, the key's id in the value, its place as associated data."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac
@@ -66,8 +64,8 @@ def keys_from(text: str) -> dict[str, bytes]:
     """Parse `kid:base64url of 32 bytes[,kid:…]`; ValueError names the wrong key, not its value."""
     keys: dict[str, bytes] = {}
     for part in text.split(","):
-        kid, _, encoded = part.strip().partition(":")
-        if not kid or len(kid.encode()) > 64 or kid in keys:
+        kid, colon, encoded = part.strip().partition(":")
+        if not colon or not kid or len(kid.encode()) > 64 or kid in keys:
             raise ValueError("each key needs an id of its own before the colon")
         try:
             key = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))

@@ -1,7 +1,5 @@
 """The default engine: SQLite in WAL mode, one writer whose waiting units share a COMMIT."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import sqlite3

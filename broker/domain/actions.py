@@ -1,7 +1,5 @@
 """The items of AuthenticateUser, in and out, and what is proven (R82 to R103, safety 30)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """What differs between two versions of a document, as an administrator reads it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Time inside the house: whole microseconds since 1970, UTC; RFC 3339 only at its faces."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 SECOND = 1_000_000

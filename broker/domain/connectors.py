@@ -1,7 +1,5 @@
 """Connectors: links to outside programs, their life (rows C1 to C11), their policy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum

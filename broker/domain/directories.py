@@ -1,7 +1,5 @@
 """Directories: identity providers that push people to us, and whether they may right now."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """What a change of one person asks of others, in the same transaction."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from enum import StrEnum
 

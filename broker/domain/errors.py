@@ -11,8 +11,6 @@ What can go wrong, and what the caller may know of it.
   - Unavailable    unavailable      503
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType

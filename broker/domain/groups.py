@@ -1,7 +1,5 @@
 """Groups as a directory pushes them; who is in one is kept in rows, never in its document."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

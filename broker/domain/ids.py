@@ -1,7 +1,5 @@
 """Ids: a prefix that says what it names, a time that orders it, and 80 random bits (safety 2)."""
 
-from __future__ import annotations
-
 import os
 import time
 

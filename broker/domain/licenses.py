@@ -1,7 +1,5 @@
 """Licenses: how many there are, how many are held, and the last place in the queue."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """Links: our asking one person for one consent (K1 to K3); a link authorizes nothing by itself."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """How outside attributes become ours: a source document in, a profile and warnings out."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Names people type: which characters they may hold, and the key that keeps them unique."""
 
-from __future__ import annotations
-
 import unicodedata
 from dataclasses import dataclass
 
@@ -34,6 +32,8 @@ def key(text: str) -> str:
 
 def is_hidden(character: str) -> bool:
     """Whether this character prints as nothing or turns the text around it (safety 9)."""
+    if " " <= character <= "~":  # nearly every one there is
+        return False
     return (
         unicodedata.category(character) in HIDDEN_CATEGORIES
         or character in HIDDEN_CHARACTERS

@@ -1,7 +1,5 @@
 """Pauses: steps that wait for a person, and their ends (rows P1 to P14)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from enum import StrEnum
 

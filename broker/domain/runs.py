@@ -1,7 +1,5 @@
 """Sync runs and their records; Success, Partial success and Failure are counted, never set."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum

@@ -1,7 +1,5 @@
 """Who a step runs as: the decision table (rows F1 to F20) as one pure function."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from enum import StrEnum
 

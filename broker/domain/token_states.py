@@ -1,7 +1,5 @@
 """What happens to a token set: one table (rows K1 to K13, K15, K16), leases, and the 401 rule."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from enum import StrEnum

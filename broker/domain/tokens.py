@@ -1,7 +1,5 @@
 """Token sets: what one person holds at one connector, and whether it is usable, due or dead."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum

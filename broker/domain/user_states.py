@@ -1,7 +1,5 @@
 """What happens to a person: status and license as one table (rows U1 to U18 of the semantics)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """People: who they are to us, what can happen to them, and why one is not active."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 

@@ -1,7 +1,5 @@
 """A person's name as HL7 v2 writes it (XPN): what AuthenticateUser.Ou.Name holds (R98, R99)."""
 
-from __future__ import annotations
-
 from broker.domain import names
 from broker.domain.mapping import Profile
 
@@ -12,18 +10,21 @@ ESCAPES = str.maketrans({"\\": "\\E\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"
 def written(profile: Profile) -> str:
     """`family^given^middle^suffix^prefix`, trailing empty components dropped; "" without a name.
 
+    Blanks around a part are no part of it, and a part of blanks is empty.
+
     A person of whom only the display name is known has it as the family name: HL7 has no place
     for a name in one piece.
     """
-    components = [
+    parts = [
         profile.family_name,
         profile.given_name,
         profile.middle_name,
         profile.suffix,
         profile.prefix,
     ]
+    components = [part.strip() for part in parts]
     if not any(components):
-        components = [profile.display_name]
+        components = [profile.display_name.strip()]
     return "^".join(component.translate(ESCAPES) for component in components).rstrip("^")
 
 

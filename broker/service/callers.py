@@ -6,6 +6,7 @@ import hmac
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from broker.db.database import Database, Row, Transaction
 from broker.db.seal import Hasher
@@ -98,6 +99,14 @@ class Callers:
 
         await self.db.write(adding)
         return id, f"{KEY_PREFIX}_{id.removeprefix('key_')}_{secret}"
+
+    async def keys(self, project: str) -> list[dict[str, Any]]:
+        """Every API key of the project, without what it is recognized by."""
+        return await self.db.read(callers.keys, project)
+
+    async def tokens(self, project: str, directory: str) -> list[dict[str, Any]]:
+        """Every SCIM token of a directory, without what it is recognized by."""
+        return await self.db.read(callers.tokens, project, directory)
 
     async def revoke_key(self, project: str, id: str, *, by: str) -> None:
         """End an API key at once; NotFound where there is no such living key."""

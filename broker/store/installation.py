@@ -19,3 +19,15 @@ def keep(tx: Transaction, name: str, value: bytes) -> bytes:
         value=value,
     )
     return find(tx, name) or value
+
+
+def put(tx: Transaction, name: str, value: bytes) -> None:
+    """Keep the value in place of the one that is there."""
+    tx.run(
+        """
+        INSERT INTO installation (name, value) VALUES (:name, :value)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value
+        """,
+        name=name,
+        value=value,
+    )

@@ -70,7 +70,8 @@ def test_what_is_no_sealed_value_is_unreadable(seal: Seal, junk: bytes) -> None:
     ("text", "says"),
     [
         ("", "id"),
-        ("k1", "0 bytes"),
+        ("k1", "an id of its own"),
+        ("k1:", "0 bytes"),
         ("k1:AAAA", "3 bytes"),
         ("k1:!!!!", "bytes|base64url"),
         (":" + "A" * 43, "id"),

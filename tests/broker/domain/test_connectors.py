@@ -147,7 +147,7 @@ def test_r33_the_policy_is_kept_while_it_is_off() -> None:
 
 
 def test_r20_only_where_the_connector_supports_it() -> None:
-    """R20, R24: 409 `user-auth-not-supported`."""
+    """R20, R24: switching it on elsewhere is refused as `user-auth-not-supported`."""
     with pytest.raises(Conflict) as refused:
         authenticating_users(
             connector(State.CONNECTED),

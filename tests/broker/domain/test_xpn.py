@@ -58,7 +58,11 @@ def test_hl7apy_reads_what_was_written(family: str, given_name: str, middle: str
     field.value = text
     # hl7apy names the components of XPN; it leaves escapes as they are.
     found = [field.xpn_1.to_er7(), field.xpn_2.to_er7(), field.xpn_3.to_er7()]
-    assert [unescaped(component) for component in found] == [family, given_name, middle]
+    assert [unescaped(component) for component in found] == [
+        family.strip(),
+        given_name.strip(),
+        middle.strip(),
+    ]
 
 
 def unescaped(text: str) -> str:

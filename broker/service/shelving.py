@@ -1,0 +1,121 @@
+"""A document on its shelf: kept, compared, given a version, let go; the same for every type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from broker.db.database import Transaction
+from broker.domain.directories import Directory
+from broker.domain.mapping import Warning
+from broker.store import members, resources
+from broker.store.resources import Keys, Resource, Shelf
+from scim.document import load, render, restamped, same
+from scim.errors import NotFound
+from scim.etag import IfMatch
+from scim.schema import Catalogue, ResourceType
+from scim.values import Warning as Unused
+
+UNKNOWN_ATTRIBUTE = "unknown-attribute"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelving:
+    """Keeps documents of one type of one directory; units for the cases that use it."""
+
+    shelf: Shelf
+    type: ResourceType
+    catalogue: Catalogue
+
+    @classmethod
+    def of(cls, directory: Directory, type: ResourceType, catalogue: Catalogue) -> Shelving:
+        """The shelf of one type in a directory."""
+        return cls(Shelf(directory.project, directory.id, type.name), type, catalogue)
+
+    def inserted(
+        self,
+        tx: Transaction,
+        id: str,
+        document: Mapping[str, Any],
+        keys: Keys,
+        extras: Mapping[str, Any],
+    ) -> Resource:
+        """A new document, of version 1."""
+        content = render(self.type, document, id=id, version=1, created=tx.now, changed=tx.now)
+        n = resources.insert(tx, self.shelf, id, keys, content, orjson.dumps(extras))
+        return Resource(n, id, content, 1, tx.now, tx.now)
+
+    def locked(
+        self, tx: Transaction, id: str, if_match: IfMatch
+    ) -> tuple[Resource, dict[str, Any], dict[str, Any]]:
+        """The resource, its document and its extras, nobody else's to change until the end;
+        NotFound, PreconditionFailed.
+        """
+        found = resources.lock(tx, self.shelf, id)
+        if found is None:
+            raise NotFound(f"There is no {self.type.name} with this id.")
+        resource, extras = found
+        if_match.check(resource.version)
+        return resource, load(resource.document), orjson.loads(extras)
+
+    def changed(
+        self,
+        tx: Transaction,
+        resource: Resource,
+        document: Mapping[str, Any],
+        keys: Keys,
+        extras: Mapping[str, Any],
+        *,
+        was: Mapping[str, Any],
+        also: bool = False,
+    ) -> Resource:
+        """The locked resource with this document: of the next version if it differs, or if
+        something changed that is kept outside of it (`also`); else as it was.
+
+        What no schema declares (`extras`, which before `was` that) is kept and is no version.
+        """
+        content = render(
+            self.type,
+            document,
+            id=resource.id,
+            version=resource.version,
+            created=resource.created_at,
+            changed=resource.changed_at,
+        )
+        after = resource
+        if also or not same(content, resource.document):
+            after = _stamped(self.type, resource, content, tx.now)
+        if after is not resource or extras != was:
+            resources.change(tx, self.shelf, after, keys, orjson.dumps(extras))
+        return after
+
+    def leaving(
+        self, tx: Transaction, id: str, if_match: IfMatch
+    ) -> tuple[Resource, dict[str, Any], dict[str, Any]]:
+        """The resource, locked to be deleted; every group it is in gets its next version.
+
+        Groups are locked before it, as a change of their members does it, and again after it,
+        for those it came into meanwhile.
+        """
+        found = resources.find(tx, self.shelf, id)
+        if found is not None:
+            members.lock_groups(tx, self.shelf.project, found.n)
+        resource, document, extras = self.locked(tx, id, if_match)
+        group = self.catalogue.by_name["Group"]
+        for each in members.lock_groups(tx, self.shelf.project, resource.n):
+            resources.stamp(tx, self.shelf.project, _stamped(group, each, each.document, tx.now))
+        return resource, document, extras
+
+
+def warned(unused: Iterable[Unused]) -> list[Warning]:
+    """What the protocol could not use, as warnings of a record (R120)."""
+    return [Warning(each.attribute, each.text, UNKNOWN_ATTRIBUTE) for each in unused]
+
+
+def _stamped(type: ResourceType, resource: Resource, content: bytes, now: int) -> Resource:
+    version = resource.version + 1
+    document = restamped(type, content, version=version, created=resource.created_at, changed=now)
+    return replace(resource, document=document, version=version, changed_at=now)

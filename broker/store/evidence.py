@@ -1,0 +1,24 @@
+"""Id_tokens that were shown as evidence: a digest each, so that none counts twice (safety 28)."""
+
+from __future__ import annotations
+
+from broker.db.database import Transaction
+
+
+def first_use(tx: Transaction, project: str, hash: str, expires_at: int) -> bool:
+    """Whether this evidence was never shown before; from now on it was (safety 28)."""
+    row = tx.find(
+        """
+        INSERT INTO evidence (project_id, hash, expires_at) VALUES (:project, :hash, :expires_at)
+        ON CONFLICT DO NOTHING RETURNING hash
+        """,
+        project=project,
+        hash=hash,
+        expires_at=expires_at,
+    )
+    return row is not None
+
+
+def sweep(tx: Transaction) -> None:
+    """Forget the evidence of any project that is too old to be taken anyway."""
+    tx.run("DELETE FROM evidence WHERE expires_at <= :now", now=tx.now)

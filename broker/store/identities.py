@@ -1,0 +1,66 @@
+"""Who a sign-in is: by issuer and subject, or by the claim an administrator mapped (safety 5)."""
+
+from __future__ import annotations
+
+from broker.db.database import Transaction
+from broker.domain.users import User
+from broker.store.users import from_row
+
+
+def find(tx: Transaction, project: str, issuer: str, subject: str) -> User | None:
+    """The person whom this subject of this issuer is known to be."""
+    row = tx.find(
+        """
+        SELECT u.* FROM identities i
+          JOIN users u ON u.project_id = i.project_id AND u.id = i.user_id
+         WHERE i.project_id = :project AND i.issuer = :issuer AND i.subject = :subject
+           AND u.status <> 'deleted'
+        """,
+        project=project,
+        issuer=issuer,
+        subject=subject,
+    )
+    return from_row(row) if row else None
+
+
+def claimed(tx: Transaction, project: str, external_id: str) -> User | None:
+    """The one living person with this externalId; None where there are two.
+
+    A detached person has left with their directory and is nobody's to sign in as (safety 12).
+    """
+    rows = tx.all(
+        """
+        SELECT * FROM users
+         WHERE project_id = :project AND external_id = :external
+           AND status <> 'deleted' AND detached_at IS NULL
+         LIMIT 2
+        """,
+        project=project,
+        external=external_id,
+    )
+    return from_row(rows[0]) if len(rows) == 1 else None
+
+
+def learn(tx: Transaction, project: str, issuer: str, subject: str, user_id: str) -> None:
+    """From now on this subject is that person; whoever it was before, it stays."""
+    tx.run(
+        """
+        INSERT INTO identities (project_id, issuer, subject, user_id, created_at)
+        VALUES (:project, :issuer, :subject, :user, :now)
+        ON CONFLICT DO NOTHING
+        """,
+        project=project,
+        issuer=issuer,
+        subject=subject,
+        user=user_id,
+        now=tx.now,
+    )
+
+
+def erase_all(tx: Transaction, project: str, user_id: str) -> None:
+    """The person was deleted: no sign-in is them any more, their next life learns its own."""
+    tx.run(
+        "DELETE FROM identities WHERE project_id = :project AND user_id = :user",
+        project=project,
+        user=user_id,
+    )

@@ -1,0 +1,40 @@
+"""Letters on their way to people: written with their cause, sent later, each once."""
+
+from __future__ import annotations
+
+import orjson
+
+from broker.db.database import Transaction
+from broker.domain import ids
+
+
+def add(
+    tx: Transaction, project: str, user_id: str, template: str, *, once: str, **data: object
+) -> None:
+    """Write a letter to the person, unless one of that name was written before."""
+    tx.run(
+        """
+        INSERT INTO letters (id, project_id, user_id, template, once, state, data, created_at)
+        VALUES (:id, :project, :user, :template, :once, 'waiting', :data, :now)
+        ON CONFLICT DO NOTHING
+        """,
+        id=ids.new("ltr"),
+        project=project,
+        user=user_id,
+        template=template,
+        once=once,
+        data=orjson.dumps(data).decode(),
+        now=tx.now,
+    )
+
+
+def waiting(tx: Transaction, project: str) -> int:
+    """How many letters are not sent yet."""
+    row = tx.find(
+        """
+        SELECT count(*) AS letters FROM letters
+         WHERE project_id = :project AND state = 'waiting'
+        """,
+        project=project,
+    )
+    return int(row["letters"]) if row else 0

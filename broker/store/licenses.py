@@ -1,0 +1,60 @@
+"""The allocator of licenses: one row a project, whose lock is the order of the queue."""
+
+from __future__ import annotations
+
+from broker.db.database import Row, Transaction
+from broker.domain.errors import NotFound
+from broker.domain.licenses import Licenses, Promotion
+from broker.store import queue
+
+
+def lock(tx: Transaction, project: str) -> Licenses:
+    """The project's licenses, nobody else's to give until this transaction ends; NotFound.
+
+    Taken before any person is locked: that order is the same everywhere. Who waits is counted
+    in a statement of its own, so that it sees what was committed while the lock was awaited.
+    """
+    return _licenses(tx, project, tx.find(_FIND + tx.for_update, project=project))
+
+
+def get(tx: Transaction, project: str) -> Licenses:
+    """The project's licenses as they are; NotFound."""
+    return _licenses(tx, project, tx.find(_FIND, project=project))
+
+
+def change(tx: Transaction, licenses: Licenses) -> None:
+    """Keep capacity, held and the last number given; `lock` comes first."""
+    tx.run(
+        """
+        UPDATE licenses
+           SET capacity = :capacity, held = :held, queue_last = :last,
+               promotion = :promotion, strict = :strict
+         WHERE project_id = :project
+        """,
+        project=licenses.project,
+        capacity=licenses.capacity,
+        held=licenses.held,
+        last=licenses.queue_last,
+        promotion=licenses.promotion.value,
+        strict=int(licenses.strict),
+    )
+
+
+_FIND = """
+    SELECT capacity, held, queue_last, promotion, strict FROM licenses
+     WHERE project_id = :project
+"""
+
+
+def _licenses(tx: Transaction, project: str, row: Row | None) -> Licenses:
+    if row is None:
+        raise NotFound()
+    return Licenses(
+        project=project,
+        capacity=row["capacity"],
+        held=row["held"],
+        queued=queue.length(tx, project),
+        queue_last=row["queue_last"],
+        promotion=Promotion(row["promotion"]),
+        strict=bool(row["strict"]),
+    )

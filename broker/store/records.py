@@ -1,0 +1,134 @@
+"""Records of a run: one line for each push that named a resource, and the warnings on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from broker.db.database import Row, Transaction
+from broker.domain.mapping import Warning
+from broker.domain.runs import Change, Record, Result
+from broker.store import rows
+
+
+def append(
+    tx: Transaction, project: str, directory: str, record: Record, code: str | None = None
+) -> bool:
+    """Add a record, with its warnings, to the directory's running run; False where none runs.
+
+    One statement finds the run, whatever `record.run` says, and writes the line. No lock is held
+    on the run: pushes of one directory do not stand in line for it, and one that was under way
+    while the run ended is a record of that run.
+    """
+    row = tx.find(
+        """
+        INSERT INTO records (project_id, run_id, kind, resource_id, external_id, name, result,
+                             code, message, next, changes, at)
+        SELECT project_id, id, :kind, :resource, :external, :name, :result,
+               :code, :message, :next, :changes, :at
+          FROM runs
+         WHERE project_id = :project AND directory_id = :directory AND state = 'running'
+        RETURNING n, run_id
+        """,
+        project=project,
+        directory=directory,
+        kind=record.kind,
+        resource=record.resource_id,
+        external=record.external_id,
+        name=record.name,
+        result=record.result.value,
+        code=code,
+        message=record.message,
+        next=record.next,
+        changes=orjson.dumps(record.changes).decode(),
+        at=record.at,
+    )
+    if row is not None:
+        _warn(tx, project, row["run_id"], row["n"], record.warnings)
+    return row is not None
+
+
+def page(
+    tx: Transaction, project: str, run: str, *, after: int, limit: int, troubled: bool = False
+) -> list[tuple[int, Record]]:
+    """Records of a run with their numbers, in order, from the first number above `after`.
+
+    `troubled` leaves out those without a warning that did not fail.
+    """
+    found = tx.all(
+        f"""
+        SELECT * FROM records
+         WHERE project_id = :project AND run_id = :run AND n > :after
+           {_TROUBLED if troubled else ""}
+         ORDER BY n
+         LIMIT :limit
+        """,
+        project=project,
+        run=run,
+        after=after,
+        limit=limit,
+    )
+    warnings = _warnings(tx, project, [row["n"] for row in found])
+    return [(row["n"], _record(row, tuple(warnings.get(row["n"], ())))) for row in found]
+
+
+_TROUBLED = """
+           AND (result = 'failed' OR EXISTS (
+                SELECT 1 FROM record_warnings
+                 WHERE record_warnings.project_id = :project AND record_n = records.n))
+"""
+
+
+def _warn(
+    tx: Transaction, project: str, run: str, record: int, warnings: Sequence[Warning]
+) -> None:
+    for some in rows.chunks(warnings):
+        lines, values = rows.valued(
+            "(:project, :run, :record, {code}, {attribute}, {text})",
+            [{"code": w.code, "attribute": w.attribute, "text": w.text} for w in some],
+        )
+        tx.run(
+            f"""
+            INSERT INTO record_warnings (project_id, run_id, record_n, code, attribute, text)
+            VALUES {lines}
+            """,
+            project=project,
+            run=run,
+            record=record,
+            **values,
+        )
+
+
+def _warnings(tx: Transaction, project: str, records: Sequence[int]) -> dict[int, list[Warning]]:
+    found: dict[int, list[Warning]] = {}
+    for some in rows.chunks(records):
+        listed, numbers = rows.listed(some)
+        for row in tx.all(
+            f"""
+            SELECT record_n, code, attribute, text FROM record_warnings
+             WHERE project_id = :project AND record_n IN ({listed})
+             ORDER BY n
+            """,
+            project=project,
+            **numbers,
+        ):
+            warning = Warning(row["attribute"], row["text"], row["code"])
+            found.setdefault(row["record_n"], []).append(warning)
+    return found
+
+
+def _record(row: Row, warnings: tuple[Warning, ...]) -> Record:
+    return Record(
+        run=row["run_id"],
+        kind=row["kind"],
+        result=Result(row["result"]),
+        at=row["at"],
+        resource_id=row["resource_id"],
+        external_id=row["external_id"],
+        name=row["name"],
+        message=row["message"],
+        next=row["next"],
+        warnings=warnings,
+        changes=tuple(Change(**change) for change in orjson.loads(row["changes"])),
+    )
