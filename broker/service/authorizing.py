@@ -1,0 +1,289 @@
+"""Links: send one person to one provider, and take the callback of exactly that one (K1-K3)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from broker.db.database import Database, Duplicate, Transaction
+from broker.db.seal import Hasher
+from broker.domain import connectors as rows_c
+from broker.domain import ids
+from broker.domain.callers import Caller
+from broker.domain.connectors import Connector
+from broker.domain.errors import BrokerError, Conflict, Invalid, NotFound, Problem
+from broker.domain.links import LIFETIME, Link, Purpose, State
+from broker.service import keeping, proving, sharing
+from broker.service.keeping import Claimed, Completed
+from broker.service.programs import Programs
+from broker.service.vault import Vault
+from broker.store import connectors, links, projects, users
+from providers.errors import ProviderError
+from providers.oauth2 import Pkce
+from providers.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A link as its page shows it to the one person who may see it."""
+
+    link: Link
+    connector: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizing:
+    """Makes links, sends their person on, claims the callback, has the grant kept."""
+
+    db: Database
+    hasher: Hasher
+    vault: Vault
+
+    @property
+    def programs(self) -> Programs:
+        """The programs people are sent to."""
+        return self.vault.programs
+
+    async def make_link(
+        self,
+        caller: Caller,
+        user_id: str,
+        connector: str,
+        *,
+        return_url: str | None = None,
+        scopes: tuple[str, ...] = (),
+    ) -> Link:
+        """The open link of a person and connector, made where there is none (POST /v1/links).
+
+        `connector` is its name or its id.
+
+        NotFound: no such person or connector. Conflict: not active, not connected, or
+        `user-auth-not-supported` (R20). Invalid where `return_url` is not registered (safety 29).
+        """
+        caller.require("links:write")
+        if return_url is not None and return_url not in caller.return_urls:
+            detail = "This return URL is not registered with the key."
+            problem = Problem("/return_url", "not_registered", detail)
+            raise Invalid(detail, reason="return-url-not-registered", problems=(problem,))
+        return await self.db.write(self._making, caller, user_id, connector, return_url, scopes)
+
+    def linking(
+        self,
+        tx: Transaction,
+        project: str,
+        user_id: str | None,
+        connector_id: str | None,
+        purpose: str,
+        by: str,
+        *,
+        return_url: str | None = None,
+        scopes: tuple[str, ...] = (),
+        coupon: int | None = None,
+        other_account: bool = False,
+    ) -> Link:
+        """A link in the caller's transaction; the open one of person and connector is joined.
+
+        Whoever joins adds their scopes, so that one consent covers all who wait (K15).
+        """
+        if purpose == Purpose.CONNECT and user_id and connector_id:
+            joined = sharing.joined(tx, project, user_id, connector_id, scopes)
+            if joined is not None:
+                return joined
+        link = Link(
+            id=ids.new("lnk"),
+            project=project,
+            connector=connector_id,
+            user=user_id,
+            purpose=Purpose(purpose),
+            state=State.OPEN,
+            made_by=by,
+            created_at=tx.now,
+            expires_at=tx.now + LIFETIME,
+            scopes=scopes,
+            return_url=return_url,
+            coupon=coupon,
+            other_account=other_account,
+        )
+        return sharing.kept(tx, link)
+
+    async def page(self, link_id: str, caller: Caller | None) -> Opened:
+        """What `GET /connect/{link}` shows; nothing changes by looking.
+
+        Unknown without a session; Forbidden, and a security event, for anybody else (safety 16).
+        """
+        found = await self.db.write(self._opening, link_id, caller)
+        if isinstance(found, BrokerError):
+            raise found
+        return found
+
+    async def begin(self, link_id: str, caller: Caller | None, browser: str) -> str:
+        """The provider's address for the person to go on to; fails as `page` does.
+
+        `browser` is the value of the browser-binding cookie; it has to come back (safety 14).
+        """
+        found = await self.db.write(self._beginning, link_id, caller, browser)
+        if isinstance(found, BrokerError):
+            raise found
+        return found
+
+    async def complete(
+        self, connector_id: str, params: Mapping[str, str], browser: str, caller: Caller | None
+    ) -> Completed:
+        """Take a callback: claim its link, redeem the code, keep the grant; three steps.
+
+        The claim is one UPDATE that matches state, browser, session and connector before the code
+        is redeemed (safety 14, 15); the provider is called outside of any transaction. Unknown,
+        Forbidden or Conflict where nothing is claimed; a refusal by the provider, another
+        account or a link that ended meanwhile is a Completed that is not `ok` (K3, C5).
+        """
+        state = params.get("state", "")
+        claimed = await self.db.write(self._claiming, connector_id, state, browser, caller)
+        if isinstance(claimed, BrokerError):
+            raise claimed
+        provider = self.programs.provider(claimed.connector.type)
+        try:
+            answer = await provider.exchange(
+                claimed.registration, answer=params, verifier=claimed.verifier
+            )
+        except ProviderError as error:
+            return await self.db.write(keeping.refused, claimed, error)
+        try:
+            return await self.db.write(keeping.kept, self.vault, claimed, answer)
+        except Duplicate:  # another person connected this account in the same moment (safety 17)
+            return await self.db.write(keeping.taken, self.vault, claimed, answer)
+
+    async def sweep(self) -> int:
+        """End links nobody completed in time (K3); how many."""
+        swept = 0
+        for project in await self.db.read(projects.every):
+            swept += await self.db.write(keeping.expire, project.id)
+        return swept
+
+    def _making(
+        self,
+        tx: Transaction,
+        caller: Caller,
+        user_id: str,
+        called: str,
+        return_url: str | None,
+        scopes: tuple[str, ...],
+    ) -> Link:
+        connector = connectors.meant(tx, caller.project, called)
+        if connector is None:
+            raise NotFound()
+        if not self.programs.definition(connector.type).user_authentication:
+            raise Conflict(
+                "People do not authenticate themselves at a connector of this type.",
+                reason="user-auth-not-supported",
+            )
+        if not connector.is_available:
+            raise _not_now(connector)
+        user = users.get(tx, caller.project, user_id)
+        if user.is_gone:
+            raise Conflict("This person is not active.", reason="user-not-active")
+        return self.linking(
+            tx,
+            caller.project,
+            user.id,
+            connector.id,
+            Purpose.CONNECT,
+            caller.actor,
+            return_url=return_url,
+            scopes=scopes,
+        )
+
+    def _opening(
+        self, tx: Transaction, link_id: str, caller: Caller | None
+    ) -> Opened | BrokerError:
+        link = self._admitted(tx, link_id, caller)
+        if isinstance(link, BrokerError):
+            return link
+        connector = connectors.get(tx, link.project, link.connector or "")
+        return Opened(link, connector.name, connector.type)
+
+    def _beginning(
+        self, tx: Transaction, link_id: str, caller: Caller | None, browser: str
+    ) -> str | BrokerError:
+        link = self._admitted(tx, link_id, caller)
+        if isinstance(link, BrokerError):
+            return link
+        if caller is None or caller.session is None or not browser:
+            return proving.sign_in()
+        connector = connectors.get(tx, link.project, link.connector or "", lock=True)
+        if link.purpose is Purpose.WIZARD:
+            _sent(tx, connector)
+        elif not connector.is_available:
+            return _not_now(connector)
+        state, pkce = secrets.token_urlsafe(32), Pkce.new()
+        links.follow(
+            tx,
+            link,
+            state_hash=self.hasher(state),
+            browser_hash=self.hasher(browser),
+            session_hash=caller.session,
+            verifier=self.programs.seal.seal(
+                pkce.verifier.reveal().encode(), link.project, "links", link.id, "verifier"
+            ),
+        )
+        return self.programs.provider(connector.type).authorize_url(
+            self.programs.public(connector),
+            state=state,
+            challenge=pkce.challenge,
+            scopes=link.scopes,
+        )
+
+    def _admitted(self, tx: Transaction, link_id: str, caller: Caller | None) -> Link | BrokerError:
+        link = proving.admitted(tx, link_id, caller)
+        return link if isinstance(link, BrokerError) else self._current(tx, link)
+
+    def _current(self, tx: Transaction, link: Link) -> Link | BrokerError:
+        """The link itself, or the one that takes its place after a try that failed (K3)."""
+        if link.state is State.OPEN and tx.now < link.expires_at:
+            return link
+        failed = link.state is State.FAILED and tx.now < link.expires_at
+        if link.purpose is Purpose.CONNECT and failed:
+            return self.linking(
+                tx,
+                link.project,
+                link.user,
+                link.connector,
+                link.purpose,
+                link.made_by,
+                return_url=link.return_url,
+                scopes=link.scopes,
+            )
+        return proving.over()
+
+    def _claiming(
+        self, tx: Transaction, connector_id: str, state: str, browser: str, caller: Caller | None
+    ) -> Claimed | BrokerError:
+        if caller is None:
+            return proving.sign_in()
+        project = caller.project
+        connector = connectors.find(tx, project, connector_id)
+        if connector is None:
+            return NotFound()
+        proof = (self.hasher(state), self.hasher(browser), caller.session)
+        link = links.claim(tx, project, connector_id, *proof)
+        if link is None:
+            return proving.unclaimed(tx, connector, proof, caller)
+        seal = self.programs.seal
+        verifier = seal.open(link.verifier or b"", project, "links", link.id, "verifier")
+        registration = self.programs.registration(tx, connector, purpose="authorize")
+        return Claimed(link, connector, registration, Secret(verifier.decode()), caller.actor)
+
+
+def _sent(tx: Transaction, connector: Connector) -> None:
+    """The wizard goes on to the provider (C3); a connector in use stays as it is (C8)."""
+    if connector.state not in rows_c.USED:
+        connectors.change(tx, rows_c.after(connector, rows_c.Event.AUTHORIZING, now=tx.now))
+
+
+def _not_now(connector: Connector) -> Conflict:
+    return Conflict(
+        "The connector cannot be used now.",
+        reason="connector-unavailable",
+        next=f"It is {connector.state}: an administrator has to look at it.",
+    )

@@ -1,0 +1,294 @@
+"""Units that change a connector: held, checked against the table, written down (rows C)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from broker.db.database import Transaction
+from broker.domain import ids, names
+from broker.domain.callers import Caller
+from broker.domain.connectors import (
+    DRAFT_LIFETIME,
+    WIZARD,
+    Connector,
+    Event,
+    Policy,
+    State,
+    after,
+    authenticating_users,
+)
+from broker.domain.errors import Conflict, Invalid, Problem, Stale
+from broker.service import forms
+from broker.service.forms import Form, Said
+from broker.service.programs import Programs
+from broker.service.views import ConnectorView
+from broker.store import audit, connectors, events, links, pauses, protected, tokens
+from providers.definition import Definition
+
+
+def seen(tx: Transaction, programs: Programs, connector: Connector) -> ConnectorView:
+    """The connector with everything its view needs."""
+    return ConnectorView(
+        connector=connector,
+        definition=programs.definition(connector.type),
+        protected=protected.of(tx, connector.project, connector.id),
+        connector_user=tokens.read(tx, connector.project, connector.id, None),
+    )
+
+
+def hold(tx: Transaction, project: str, id: str, version: int | None) -> Connector:
+    """The connector, held until the unit ends; Stale where it is not the version seen."""
+    connector = connectors.get(tx, project, id, lock=True)
+    if version is not None and version != connector.version:
+        raise Stale(reason="connector-changed", next="Read the connector again.")
+    return connector
+
+
+def create(
+    tx: Transaction, programs: Programs, caller: Caller, type: str, said: Said
+) -> ConnectorView:
+    """C1."""
+    if programs.registry.find(type) is None:
+        known = [one.kind for one in programs.registry.definitions]
+        problem = forms.unknown("/type", type, known, "type")
+        raise Invalid(problem.detail, reason="unknown-type", problems=(problem,))
+    definition = programs.definition(type)
+    form = forms.read(definition, said, None)
+    _free(tx, caller, form.name.key)
+    if definition.single_per_project and connectors.only(tx, caller.project, type):
+        raise only_one(definition)
+    connector = Connector(
+        id=ids.new("con"),
+        project=caller.project,
+        name=form.name.text,
+        name_key=form.name.key,
+        type=type,
+        state=State.DRAFT,
+        created_by=caller.actor,
+        created_at=tx.now,
+        changed_at=tx.now,
+        expires_at=tx.now + DRAFT_LIFETIME,
+        description=form.description,
+        integration=form.integration,
+        environment=form.environment,
+        origin=form.origin,
+        options=form.options,
+        fields=form.fields,
+        keep_alive=form.keep_alive,
+    )
+    connectors.insert(tx, connector)
+    _note(tx, caller, "created", connector.id, type=type)
+    _protect(tx, programs, connector, form, caller.actor)
+    return seen(tx, programs, connector)
+
+
+def configure(
+    tx: Transaction, programs: Programs, caller: Caller, id: str, said: Said, version: int | None
+) -> ConnectorView:
+    """C2, C9, and everything that is changed on the way or later."""
+    before = hold(tx, caller.project, id, version)
+    if before.state is State.DISABLED:
+        raise Conflict("A disabled connector is enabled first.", reason="connector-disabled")
+    definition = programs.definition(before.type)
+    form = forms.read(definition, said, before)
+    if form.name.key != before.name_key:
+        _free(tx, caller, form.name.key)
+    changed = replace(
+        before,
+        name=form.name.text,
+        name_key=form.name.key,
+        description=form.description,
+        integration=form.integration,
+        environment=form.environment,
+        origin=form.origin,
+        options=form.options,
+        fields=form.fields,
+        keep_alive=form.keep_alive,
+        version=before.version + 1,
+        changed_at=tx.now,
+    )
+    moved = before.origin is not None and before.origin != changed.origin
+    if moved:
+        changed = _move(tx, definition, changed, form)
+    _protect(tx, programs, changed, form, caller.actor)
+    changed = _stage(tx, definition, before, changed, form)
+    connectors.change(tx, changed)
+    if changed.was_connected and form.name.key != before.name_key:
+        connectors.take(tx, changed, only_one=definition.single_per_project)
+    parts = forms.changed(before, changed)
+    _note(tx, caller, "configured", id, changed=parts, protected=[*form.protected], moved=moved)
+    return seen(tx, programs, changed)
+
+
+def connect(
+    tx: Transaction, programs: Programs, caller: Caller, id: str, version: int | None
+) -> ConnectorView:
+    """C6."""
+    before = hold(tx, caller.project, id, version)
+    definition = programs.definition(before.type)
+    connector = after(before, Event.FINISHED, now=tx.now)
+    connectors.change(tx, connector)
+    connectors.take(tx, connector, only_one=definition.single_per_project)
+    _note(tx, caller, "connected", id)
+    events.append(tx, caller.project, "connector.connected", connector=id, **_buttons(connector))
+    return seen(tx, programs, connector)
+
+
+def switch(
+    tx: Transaction,
+    programs: Programs,
+    caller: Caller,
+    id: str,
+    enabled: bool,
+    policy: Policy | None,
+    version: int | None,
+) -> ConnectorView:
+    """User authentication on or off, and its policy (R3, R4, R20, R33)."""
+    before = hold(tx, caller.project, id, version)
+    definition = programs.definition(before.type)
+    connector = authenticating_users(
+        before,
+        enabled=enabled,
+        policy=policy or before.policy,
+        supported=definition.user_authentication,
+        now=tx.now,
+    )
+    connectors.change(tx, connector)
+    was = {"enabled_before": before.user_authentication, "policy_before": before.policy}
+    now = {"enabled": enabled, "policy": connector.policy}
+    _note(tx, caller, "user-authentication", id, **now, **was)
+    return seen(tx, programs, connector)
+
+
+def turn(
+    tx: Transaction, programs: Programs, caller: Caller, id: str, event: Event, version: int | None
+) -> ConnectorView:
+    """C10; whatever waits for a connector that is disabled waits no more (P10)."""
+    connector = after(hold(tx, caller.project, id, version), event, now=tx.now)
+    connectors.change(tx, connector)
+    if event is Event.DISABLED:
+        pauses.cancel_connector(tx, caller.project, id, "connector-disabled")
+    _note(tx, caller, event, id)
+    events.append(tx, caller.project, f"connector.{event}", connector=id)
+    return seen(tx, programs, connector)
+
+
+def delete(tx: Transaction, caller: Caller, id: str, name: str, version: int | None) -> None:
+    """C11."""
+    connector = hold(tx, caller.project, id, version)
+    if names.key(name) != connector.name_key:
+        detail = "Type the name of the connector as it is."
+        problem = Problem("/name", "name_mismatch", detail)
+        raise Invalid(detail, reason="name-mismatch", problems=(problem,))
+    draft = connector.state in WIZARD and not connector.was_connected
+    gone = after(connector, Event.EXPIRED if draft else Event.DELETED, now=tx.now)
+    end(tx, gone, caller.actor)
+
+
+def end(tx: Transaction, gone: Connector, by: str) -> None:
+    """Keep a connector that became deleted, and end everything that hung on it."""
+    project, id, reason = gone.project, gone.id, "connector-deleted"
+    connectors.change(tx, gone)
+    links.void_connector(tx, project, id, reason)
+    dropped = tokens.drop_connector(tx, project, id, reason)
+    protected.erase(tx, project, id)
+    cancelled = pauses.cancel_connector(tx, project, id, reason)
+    audit.append(tx, project, by, "connector.deleted", id, tokens=dropped, pauses=len(cancelled))
+    events.append(tx, project, "connector.deleted", connector=id)
+
+
+def only_one(definition: Definition) -> Conflict:
+    """R63, R64."""
+    return Conflict(
+        f"This project has its {definition.title} connector already.",
+        reason="one-connector-per-project",
+        next=f"For a further {definition.title} instance use another project.",
+    )
+
+
+def name_taken() -> Conflict:
+    """R65."""
+    return Conflict(
+        "Another connector of this project has that name.",
+        reason="name-taken",
+        next="Choose another name; case and spaces around it make no difference.",
+    )
+
+
+def _note(tx: Transaction, caller: Caller, act: str, id: str, **detail: object) -> None:
+    """Who did what with a connector, in the audit."""
+    audit.append(tx, caller.project, caller.actor, f"connector.{act}", id, **detail)
+
+
+def _buttons(connector: Connector) -> dict[str, object]:
+    """What the flow service has to do with the program's buttons (R71); Skip is nothing (R73)."""
+    action = connector.options.get("buttons")
+    return {
+        "button_action": None if action == "skip" else action,
+        "button_object": connector.fields.get("button_object"),
+    }
+
+
+def _free(tx: Transaction, caller: Caller, name_key: str) -> None:
+    """Conflict where a connector has the name, or the caller has begun one of it (C1, R65)."""
+    if connectors.named(tx, caller.project, name_key) is not None:
+        raise name_taken()
+    if begun := connectors.drafts(tx, caller.project, name_key, caller.actor):
+        raise Conflict(
+            "You have begun a connector of that name.",
+            reason="name-taken",
+            next=f"Go on with {begun[0].id}, or delete it.",
+        )
+
+
+def _move(tx: Transaction, definition: Definition, changed: Connector, form: Form) -> Connector:
+    """C9 and safety 18: nothing sealed for the old origin is ever sent to the new one."""
+    needed = [
+        Problem(f"/fields/{field.name}", "required", f"{field.label} is needed for the new host.")
+        for field in forms.shown_fields(definition, changed.integration)
+        if field.protected and field.required and field.name not in form.protected
+    ]
+    if needed:
+        raise Invalid(
+            "Another host needs the protected fields again.",
+            reason="protected-fields-needed",
+            problems=tuple(needed),
+        )
+    links.void_connector(tx, changed.project, changed.id, "connector-changed")
+    tokens.drop_connector(tx, changed.project, changed.id, "connector-changed")
+    protected.erase(tx, changed.project, changed.id)
+    return replace(changed, authorized_by=None)
+
+
+def _stage(
+    tx: Transaction, definition: Definition, before: Connector, changed: Connector, form: Form
+) -> Connector:
+    """The state that follows: the table's, where the change was one of its events."""
+    moved = before.origin is not None and before.origin != changed.origin
+    if before.state in WIZARD:
+        kept = protected.of(tx, changed.project, changed.id)
+        held = [name for name, one in kept.items() if one.origin == changed.origin]
+        complete = not forms.missing(definition, changed, held)
+        if before.state in (State.DRAFT, State.CONFIGURED) and complete:
+            return after(changed, Event.CONFIGURED, now=tx.now)
+        return replace(changed, state=State.CONFIGURED) if moved else changed
+    if moved:
+        return after(changed, Event.ORIGIN_CHANGED, now=tx.now)
+    client = form.protected or changed.fields != before.fields
+    if before.state is State.NEEDS_ADMIN and client:
+        # K8: tried again when the connector changes; nobody's grant was ever in doubt.
+        events.append(tx, changed.project, "connector.recovered", connector=changed.id)
+        return after(changed, Event.REAUTHORIZED, now=tx.now)
+    return changed
+
+
+def _protect(
+    tx: Transaction, programs: Programs, connector: Connector, form: Form, by: str
+) -> None:
+    """Seal the protected fields for the chosen origin; Invalid where none is chosen yet."""
+    if form.protected and connector.origin is None:
+        detail = "Protected fields are kept for one host: choose the environment first."
+        problem = Problem("/environment", "required", detail)
+        raise Invalid(detail, reason="environment-needed", problems=(problem,))
+    for name, value in form.protected.items():
+        programs.protect(tx, connector, name, value, by=by)

@@ -1,0 +1,142 @@
+"""Grants brought along from elsewhere: one result an item, frozen until the other side is off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from broker.db.database import Database, Transaction
+from broker.domain import clock
+from broker.domain.callers import Caller
+from broker.domain.clock import SECOND
+from broker.domain.connectors import Connector
+from broker.domain.errors import Conflict, Forbidden, Invalid, Problem
+from broker.domain.subjects import Subject
+from broker.domain.token_states import Event, after
+from broker.domain.tokens import Grant, TokenSet
+from broker.service.reading import Members, refuse
+from broker.service.vault import Vault
+from broker.store import audit, connectors, tokens, users
+from providers.secret import Secret
+
+LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One grant as it was sent; `expires_at` in microseconds, None where nobody says."""
+
+    subject: Subject
+    refresh_token: Secret
+    access_token: Secret | None = None
+    expires_at: int | None = None
+    frozen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of an item: `imported`, `kept` (there is a living grant), or why not."""
+
+    user_id: str | None
+    result: str
+
+    def rendered(self) -> dict[str, str | None]:
+        return {"user_id": self.user_id, "result": self.result}
+
+
+@dataclass(frozen=True, slots=True)
+class Importing:
+    """Takes the grants of people; never the connector user's, who is authorized in the wizard."""
+
+    db: Database
+    vault: Vault
+
+    async def grants(self, caller: Caller, connector_id: str, said: object) -> list[Result]:
+        """Import up to 1,000 grants, a transaction each, in order (POST …/grants).
+
+        A living grant is kept as it is; a frozen or dead one is replaced, so that sending the same
+        item again without `frozen` cuts over. Invalid, and nothing stored, where the list is not
+        as it should be; Conflict where people cannot connect there.
+        """
+        caller.require("grants:write")
+        items = parse(said)
+        await self.db.read(self._ready, caller, connector_id)
+        return [await self.db.write(self._importing, caller, connector_id, one) for one in items]
+
+    def _ready(self, tx: Transaction, caller: Caller, connector_id: str) -> Connector:
+        connector = connectors.get(tx, caller.project, connector_id)
+        if caller.connectors and connector.name not in caller.connectors:
+            raise Forbidden("The key is not for this connector.", reason="connector-not-allowed")
+        if not self.vault.programs.definition(connector.type).user_authentication:
+            raise Conflict(
+                "People do not authenticate themselves at a connector of this type.",
+                reason="user-auth-not-supported",
+            )
+        if not connector.is_available:
+            raise Conflict("The connector is not connected.", reason="connector-unavailable")
+        return connector
+
+    def _importing(self, tx: Transaction, caller: Caller, connector_id: str, item: Item) -> Result:
+        user = users.by_subject(tx, caller.project, item.subject)
+        if user is None:
+            return Result(None, "unknown-subject")
+        if users.lock(tx, caller.project, user.id).is_gone:
+            return Result(user.id, "user-not-active")
+        connector = self._ready(tx, caller, connector_id)
+        token = tokens.read(tx, caller.project, connector_id, user.id, lock=True)
+        if token is not None and not token.frozen and not token.is_dead(tx.now):
+            return Result(user.id, "kept")
+        token = token or tokens.absent(tx, caller.project, connector_id, user.id)
+        token = self._holding(token, connector, item, tx.now)
+        self.vault.save(tx, connector, token)
+        about = {"user": user.id, "frozen": item.frozen, "token_version": token.version}
+        audit.append(tx, caller.project, caller.actor, "grant.imported", connector_id, **about)
+        return Result(user.id, "imported")
+
+    def _holding(self, token: TokenSet, connector: Connector, item: Item, now: int) -> TokenSet:
+        """The set with the item's tokens; without an access token it has to be refreshed first."""
+        assumed = self.vault.programs.definition(connector.type).assumed_lifetime_s * SECOND
+        has_access = item.access_token is not None
+        ends = item.expires_at if item.expires_at is not None else now + assumed
+        grant = Grant(
+            access=self.vault.sealed(token, "access_token", item.access_token or Secret("")),
+            refresh=self.vault.sealed(token, "refresh_token", item.refresh_token),
+            expires_at=ends if has_access else now,
+            origin=connector.origin,
+        )
+        held = after(token, Event.CONNECTED, now=now, grant=grant)
+        return replace(held, frozen=item.frozen, access=held.access if has_access else None)
+
+
+def parse(said: object) -> list[Item]:
+    """The items of a decoded body; Invalid names every problem, and never a token."""
+    if not isinstance(said, list) or not 1 <= len(said) <= LIMIT:
+        detail = f"A list of 1 to {LIMIT} grants is needed."
+        problem = Problem("", "not_a_list", detail)
+        raise Invalid(detail, reason="invalid-request", problems=(problem,))
+    problems: list[Problem] = []
+    items = [_item(Members(one, f"/{place}", problems)) for place, one in enumerate(said)]
+    refuse(problems)
+    return items
+
+
+def _item(body: Members) -> Item:
+    body.close("subject", "refresh_token", "access_token", "expires_at", "frozen")
+    subject = body.subject("subject")
+    if subject is None:
+        body.wrong("subject", "required", "A grant is somebody's.")
+    return Item(
+        subject=subject or Subject(),
+        refresh_token=Secret(body.long_text("refresh_token")),
+        access_token=Secret(body.long_text("access_token")) if body.has("access_token") else None,
+        expires_at=_moment(body, "expires_at"),
+        frozen=body.yes("frozen", default=False),
+    )
+
+
+def _moment(body: Members, name: str) -> int | None:
+    text = body.text_or_none(name)
+    try:
+        return clock.micros(text) if text else None
+    except ValueError:
+        body.wrong(name, "not_a_time", f"{name} must be a time such as 2026-11-21T14:07:40Z.")
+        return None

@@ -1,0 +1,75 @@
+"""Whether whoever holds a link, or brings its callback, is the one it was made for."""
+
+from __future__ import annotations
+
+from broker.db.database import Transaction
+from broker.domain.callers import Caller, Kind
+from broker.domain.connectors import Connector
+from broker.domain.errors import BrokerError, Conflict, Forbidden, NotFound, Unknown
+from broker.domain.links import Link, Purpose
+from broker.store import audit, events, links, users
+
+Proof = tuple[str, str, str | None]
+"""Hashes of state, browser cookie and session: all of them claim a link, or none does."""
+
+
+def admitted(tx: Transaction, link_id: str, caller: Caller | None) -> Link | BrokerError:
+    """The link, held, where the caller is exactly whom it was made for (safety 16).
+
+    Errors are answered, not raised: what is written down about them has to stay.
+    """
+    project = links.project_of(tx, link_id)
+    if project is None or (caller is not None and caller.project != project):
+        return NotFound()
+    if caller is None or caller.session is None:
+        return sign_in()
+    link = links.get(tx, project, link_id, lock=True)
+    if link.purpose is Purpose.WIZARD:
+        fits = caller.kind is Kind.ADMINISTRATOR
+    else:
+        fits = caller.kind is Kind.PERSON and caller.user_id == link.user
+    if not fits or caller.link_id not in (None, link.id):
+        return _refused(tx, link, caller.actor, "wrong-person")
+    if link.user and not users.get(tx, project, link.user).is_active:
+        return Conflict("This person is not active.", reason="user-not-active")
+    return link
+
+
+def unclaimed(tx: Transaction, connector: Connector, proof: Proof, caller: Caller) -> BrokerError:
+    """Why a callback claimed nothing; one that somebody else brings is noted (K3)."""
+    state_hash, browser_hash, session_hash = proof
+    link = links.answered(tx, connector.project, state_hash)
+    if link is None:
+        return over()
+    if link.connector != connector.id:
+        return _refused(tx, link, caller.actor, "wrong-connector")
+    if link.session_hash != session_hash:
+        return _refused(tx, link, caller.actor, "wrong-person")
+    if link.browser_hash != browser_hash:
+        return _refused(tx, link, caller.actor, "wrong-browser")
+    return over()
+
+
+def over() -> Conflict:
+    """What a link says that cannot be used any more."""
+    return Conflict(
+        "This link was used, replaced or is over.",
+        reason="link-over",
+        next="Go back to where you came from and start again.",
+    )
+
+
+def sign_in() -> Unknown:
+    """What everybody without a session hears."""
+    return Unknown("Sign in first.", reason="sign-in-needed")
+
+
+def _refused(tx: Transaction, link: Link, actor: str, reason: str) -> Forbidden:
+    """Somebody else than its person holds this link: refused, and a security event."""
+    audit.append(tx, link.project, actor, "link.refused", link.id, reason=reason)
+    events.append(tx, link.project, "security.link_refused", link=link.id, reason=reason)
+    return Forbidden(
+        "This link was made for somebody else, or opened in another browser.",
+        reason=reason,
+        next="Open the link yourself, in the browser you are signed in with.",
+    )

@@ -1,0 +1,209 @@
+"""Sign-in with the project's identity provider; a sign-in is a login (U3, U4)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from broker.db.database import Database, Transaction
+from broker.db.seal import Seal
+from broker.domain.errors import BrokerError, Conflict, Forbidden, Unavailable, Unknown
+from broker.service import recognizing
+from broker.service.callers import Callers
+from broker.service.licensing import Licensing, Login
+from broker.store import audit, identities, projects, sign_ins
+from broker.store.projects import Project
+from broker.store.sign_ins import SignIn
+from providers.claims import Claims
+from providers.errors import Denied, NotProven, ProviderError
+from providers.oauth2 import Pkce
+from providers.oidc import Issuers, Party
+from providers.secret import Secret
+
+CALLBACK = "/signin/callback"
+TABLE = "sign_ins"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A sign-in that is about to be sent on."""
+
+    party: Party
+    state: str
+    nonce: str
+    challenge: str
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A sign-in that came back to the browser it left."""
+
+    party: Party
+    project: str
+    nonce: str
+    verifier: Secret
+    return_to: str
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A session that began: its cookie, where the person wanted to go, and how the login went."""
+
+    cookie: str
+    return_to: str
+    login: Login
+
+
+@dataclass(frozen=True, slots=True)
+class SigningIn:
+    """Sends a browser to the project's one issuer and believes what comes back to that browser.
+
+    `public_url` has no slash at its end; the redirect URI is `/signin/callback` below it.
+    """
+
+    db: Database
+    seal: Seal
+    public_url: str
+    issuers: Issuers
+    callers: Callers
+    licensing: Licensing
+
+    async def begin(self, project: str, return_to: str, browser: str) -> str:
+        """The issuer's address to send the browser to; `browser` is its binding cookie's value.
+
+        Code flow with PKCE, state and nonce. `return_to` is a path of ours; anything else becomes
+        "/". Conflict where the project has no issuer, Unavailable where it does not answer.
+        """
+        begun = await self.db.write(self._beginning, project, _local(return_to), browser)
+        try:
+            return await self.issuers.authorize_url(
+                begun.party,
+                state=begun.state,
+                nonce=begun.nonce,
+                challenge=begun.challenge,
+                now=begun.now,
+            )
+        except ProviderError as error:
+            raise _unavailable() from error
+
+    async def complete(self, params: Mapping[str, str], browser: str) -> SignedIn:
+        """Take the callback: claim the sign-in, redeem the code, begin the person's session.
+
+        Unknown where nothing is claimed or proven; Forbidden where nobody here is that person, or
+        their access has ended (safety 5, 12).
+        """
+        claimed = await self.db.write(self._claiming, params.get("state", ""), browser)
+        try:
+            claims = await self.issuers.sign_in(
+                claimed.party,
+                answer=params,
+                verifier=claimed.verifier,
+                nonce=claimed.nonce,
+                now=claimed.now,
+            )
+        except (Denied, NotProven) as error:
+            raise Unknown(
+                "The identity provider did not confirm the sign-in.",
+                reason=error.provider_code,
+                next="Start again.",
+            ) from error
+        except ProviderError as error:
+            raise _unavailable() from error
+        cookie = secrets.token_urlsafe(32)
+        found = await self.db.write(self._signing_in, claimed, claims, cookie)
+        if isinstance(found, BrokerError):
+            raise found
+        return SignedIn(cookie, claimed.return_to, found)
+
+    def _beginning(self, tx: Transaction, project: str, return_to: str, browser: str) -> Begun:
+        party = self._party(projects.find(tx, project))
+        pkce, nonce = Pkce.new(), secrets.token_urlsafe(32)
+        state = f"{project}.{secrets.token_urlsafe(32)}"
+        hash = self.callers.hasher(state)
+        sign_ins.forget(tx, project)
+        sign_in = SignIn(
+            project=project,
+            state_hash=hash,
+            verifier=self.seal.seal(
+                pkce.verifier.reveal().encode(), project, TABLE, hash, "verifier"
+            ),
+            nonce=self.seal.seal(nonce.encode(), project, TABLE, hash, "nonce"),
+            return_to=return_to,
+        )
+        sign_ins.insert(tx, sign_in, browser_hash=self.callers.hasher(browser))
+        return Begun(party, state, nonce, pkce.challenge, tx.now)
+
+    def _claiming(self, tx: Transaction, state: str, browser: str) -> Claimed:
+        project, hasher = state.partition(".")[0], self.callers.hasher
+        found = sign_ins.claim(tx, project, hasher(state), hasher(browser)) if browser else None
+        if found is None:
+            raise Unknown(
+                "This sign-in was used, is over, or began in another browser.",
+                reason="sign-in-over",
+                next="Start again.",
+            )
+        row = found.state_hash
+        return Claimed(
+            party=self._party(projects.find(tx, project)),
+            project=project,
+            nonce=self.seal.open(found.nonce, project, TABLE, row, "nonce").decode(),
+            verifier=Secret(
+                self.seal.open(found.verifier, project, TABLE, row, "verifier").decode()
+            ),
+            return_to=found.return_to,
+            now=tx.now,
+        )
+
+    def _signing_in(
+        self, tx: Transaction, claimed: Claimed, claims: Claims, cookie: str
+    ) -> Login | BrokerError:
+        """The person by (issuer, subject) or the mapped claim; the login; the session."""
+        user = recognizing.person_of(tx, claimed.project, claims)
+        if user is None or user.detached_at is not None or user.is_gone:
+            reason = "unknown-person" if user is None else "user-not-active"
+            actor = "browser" if user is None else f"person:{user.id}"
+            audit.append(tx, claimed.project, actor, "sign-in.refused", reason=reason)
+            return Forbidden(
+                "You are not known here, or your access has ended.",
+                reason=reason,
+                next="Ask your account admin.",
+            )
+        identities.learn(tx, claimed.project, claims.issuer, claims.subject, user.id)
+        login = self.licensing.logging_in(tx, claimed.project, user.id, f"person:{user.id}")
+        self.callers.beginning(tx, claimed.project, user.id, cookie, asserted_by="issuer")
+        return login
+
+    def _party(self, project: Project | None) -> Party:
+        """Who we are at the project's one issuer; Conflict where it has none."""
+        if project is None or project.oidc_issuer is None or project.oidc_client_id is None:
+            raise Conflict(
+                "This project has no identity provider to sign in with.",
+                reason="no-identity-provider",
+                next="An administrator names one: broker project set --oidc-issuer …",
+            )
+        secret = project.oidc_secret and self.seal.open(
+            project.oidc_secret, project.id, "projects", project.id, "oidc_secret"
+        )
+        return Party(
+            issuer=project.oidc_issuer,
+            client_id=project.oidc_client_id,
+            client_secret=Secret(secret.decode()) if secret else None,
+            redirect_uri=self.public_url + CALLBACK,
+        )
+
+
+def _local(return_to: str) -> str:
+    """A path of ours, or "/": a sign-in sends nobody elsewhere."""
+    harmless = return_to.startswith("/") and not return_to.startswith(("//", "/\\"))
+    return return_to if harmless and return_to.isprintable() else "/"
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable(
+        "The identity provider does not answer now.",
+        reason="issuer-unavailable",
+        next="Try again in a moment.",
+    )
