@@ -1,0 +1,54 @@
+"""What a key may ask about, and what it gets: read again in the transaction that answers."""
+
+from __future__ import annotations
+
+from broker.db.database import Transaction
+from broker.domain import names
+from broker.domain.callers import Caller, Kind
+from broker.domain.errors import Forbidden, Unknown
+from broker.domain.steps import Identity, Outcome
+from broker.service.asking import StepRequest
+from broker.service.looking import Sight
+from broker.store import callers, connectors
+
+
+def still(tx: Transaction, caller: Caller) -> Caller:
+    """The caller as it is in this transaction; Unknown where it was revoked since (safety 24)."""
+    if caller.kind is Kind.SERVICE:
+        found = callers.find_key(tx, caller.id)
+        now = found[1] if found else None
+    else:
+        now = callers.find_session(tx, caller.session) if caller.session else None
+    if now is None:
+        raise Unknown("The API key was revoked, or the session is over.", reason="unknown-key")
+    return now
+
+
+def allow(tx: Transaction, caller: Caller, request: StepRequest) -> None:
+    """Forbidden where the key is limited to others; the same words whatever exists (safety 3)."""
+    allowed = {names.key(name) for name in caller.connectors}
+    key = names.key(request.connector)
+    if allowed and request.connector.startswith("con_"):
+        found = connectors.meant(tx, caller.project, request.connector)
+        key = found.name_key if found else ""
+    if allowed and key not in allowed:
+        raise Forbidden(
+            f"The key {caller.name or caller.id} is not for this connector.",
+            reason="connector-not-allowed",
+            next=f"It is for {', '.join(sorted(caller.connectors))}.",
+        )
+    if caller.step_types and request.step_type not in caller.step_types:
+        raise Forbidden(
+            f"The key {caller.name or caller.id} is not for this step type.",
+            reason="step-type-not-allowed",
+            next=f"It is for {', '.join(sorted(caller.step_types))}.",
+        )
+
+
+def leaves(caller: Caller, request: StepRequest, sight: Sight) -> bool:
+    """Whether the credential goes along: asked for, and the key may have it (safety 22)."""
+    if sight.decision.outcome is not Outcome.RUN or not request.credential:
+        return False
+    if sight.decision.identity is Identity.CONNECTOR and not caller.may("credentials:connector"):
+        return False
+    return caller.may("credentials:read")

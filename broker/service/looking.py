@@ -1,0 +1,158 @@
+"""What a decision looks at: connector, person and tokens as they are in this transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from broker.db.database import Transaction
+from broker.domain.clock import SECOND
+from broker.domain.connectors import Connector, Policy
+from broker.domain.errors import Invalid, Problem
+from broker.domain.steps import (
+    ConnectorUser,
+    Decision,
+    Facts,
+    Identity,
+    Subject,
+    Token,
+    decide,
+    released,
+)
+from broker.domain.tokens import State, TokenSet
+from broker.domain.users import User
+from broker.service.asking import StepRequest
+from broker.service.vault import Vault
+from broker.store import connectors, tokens, users
+from providers.definition import StepType
+from providers.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Everything the table asked for, and the row that answered.
+
+    `token` is the set the answer rests on: that of whoever it runs as, or waits for.
+    """
+
+    connector: Connector | None
+    user: User | None
+    facts: Facts
+    decision: Decision
+    token: TokenSet | None = None
+
+    @property
+    def connector_asks(self) -> bool:
+        """Whether people may sign in at the connector; if not, the answer names none (R7)."""
+        return self.connector is not None and self.connector.user_authentication
+
+    def retry_after_s(self, now: int) -> int:
+        """Seconds until the provider may be asked again; at least 1."""
+        retry_at = self.token.retry_at if self.token else None
+        return max(1, -((now - (retry_at or now)) // SECOND))
+
+
+def look(
+    tx: Transaction,
+    project: str,
+    request: StepRequest,
+    vault: Vault,
+    *,
+    ran_as_user: bool = False,
+    is_released: bool = False,
+) -> Sight:
+    """Read what the table needs and no more, and let it answer.
+
+    A token is read only where the row hangs on it, so most steps cost one token set.
+    `is_released` says that an administrator let the paused step go to the connector user (P12).
+    """
+    connector = connectors.meant(tx, project, request.connector)
+    user = users.by_subject(tx, project, request.subject) if request.subject else None
+    if connector is None:
+        return Sight(None, user, NO_CONNECTOR, decide(NO_CONNECTOR))
+    step = step_type(vault.programs.registry, connector, request)
+    facts = Facts(
+        connector_available=connector.is_available,
+        user_authentication=connector.user_authentication,
+        supported=step.user_authentication,
+        subject=_subject(request, user),
+        user_enabled=user is not None and user.user_authentication,
+        token=Token.USABLE,
+        connector_user=ConnectorUser.USABLE,
+        interactive=request.interactive,
+        policy=connector.policy,
+    )
+    judge = released if is_released else decide
+    token: TokenSet | None = None
+    if user is not None and judge(facts).identity is Identity.USER:
+        token = _read(tx, vault, connector, user.id)
+        facts = replace(facts, token=_of_person(token, connector, request.scopes, tx.now))
+    if judge(facts).identity is Identity.CONNECTOR:
+        token = _read(tx, vault, connector, None)
+        facts = replace(facts, connector_user=_of_connector(token, connector, tx.now))
+    facts = replace(facts, ran_as_user=ran_as_user)
+    return Sight(connector, user, facts, judge(facts), token)
+
+
+def step_type(registry: Registry, connector: Connector, request: StepRequest) -> StepType:
+    """What the definition says of the step's type; Invalid where it has none such (safety 22)."""
+    provider = registry.find(connector.type)
+    known = provider.definition.step_types if provider else ()
+    for step in known:
+        if step.name == request.step_type:
+            return step
+    types = [step.name for step in known]
+    near = get_close_matches(request.step_type, types, n=1)
+    detail = f"A connector of the type {connector.type} has no step type {request.step_type}."
+    problem = Problem("/step/type", "unknown_step_type", detail, near[0] if near else None)
+    raise Invalid(
+        detail,
+        reason="unknown-step-type",
+        problems=(problem,),
+        next=f"Its step types are {', '.join(types)}.",
+    )
+
+
+NO_CONNECTOR = Facts(
+    connector_available=False,
+    user_authentication=False,
+    supported=False,
+    subject=Subject.NONE,
+    user_enabled=False,
+    token=Token.NOT_USABLE,
+    connector_user=ConnectorUser.DEAD,
+    interactive=False,
+    policy=Policy.END_WITH_ERROR,
+)
+
+
+def _subject(request: StepRequest, user: User | None) -> Subject:
+    if request.subject is None:
+        return Subject.NONE
+    return Subject(user.status.value) if user else Subject.UNKNOWN
+
+
+def _read(tx: Transaction, vault: Vault, connector: Connector, user: str | None) -> TokenSet | None:
+    """A token set as it is now; one that could not be read is tried again (K16)."""
+    token = tokens.read(tx, connector.project, connector.id, user)
+    if token is not None and token.state is State.UNREADABLE:
+        return vault.legible(tx, token)
+    return token
+
+
+def _of_person(
+    token: TokenSet | None, connector: Connector, scopes: tuple[str, ...], now: int
+) -> Token:
+    """T: a token for another origin, or short of a scope, is as good as none (K15, safety 18)."""
+    if token is None or token.origin != connector.origin or token.lacking(scopes):
+        return Token.NOT_USABLE
+    if token.is_usable(now):
+        return Token.USABLE
+    return Token.NOT_USABLE if token.is_dead(now) else Token.TRANSIENT
+
+
+def _of_connector(token: TokenSet | None, connector: Connector, now: int) -> ConnectorUser:
+    """S: what the wizard authorized."""
+    if token is None or token.origin != connector.origin or token.is_dead(now):
+        return ConnectorUser.DEAD
+    return ConnectorUser.USABLE if token.is_usable(now) else ConnectorUser.TRANSIENT

@@ -1,0 +1,136 @@
+"""Managing users: who they are to us, why they are (not) active, their logons, their own flag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from broker.db.database import Database, Transaction
+from broker.domain import names
+from broker.domain.callers import Caller
+from broker.domain.errors import Conflict, Invalid, Problem
+from broker.domain.users import Status, User, why
+from broker.store import audit, licenses, logons, members, queue, users
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person as services and administrators see them; `place` only while they wait."""
+
+    user: User
+    place: int | None
+    why: str
+    logons: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Managing:
+    """Each public verb is one transaction."""
+
+    db: Database
+
+    async def page(
+        self,
+        caller: Caller,
+        *,
+        status: Status | None = None,
+        directory: str | None = None,
+        after: str = "",
+        limit: int = 50,
+    ) -> list[User]:
+        """People of the caller's project by id, those behind `after`; no tombstones unasked."""
+        caller.require("users:read")
+        return await self.db.read(
+            users.page,
+            caller.project,
+            after=after,
+            limit=limit,
+            status=status,
+            directory=directory,
+        )
+
+    async def get(self, caller: Caller, id: str) -> Person:
+        """One person; NotFound."""
+        caller.require("users:read")
+        return await self.db.read(_person, caller.project, id)
+
+    async def set_logons(self, caller: Caller, id: str, given: Mapping[str, str]) -> Person:
+        """These application logons and no others (safety 9).
+
+        Invalid for a suffix that is not declared, Conflict where somebody else has the logon.
+        """
+        caller.require("logons:write")
+        return await self.db.write(_setting_logons, caller, id, given)
+
+    async def set_user_authentication(
+        self, caller: Caller, ids: Sequence[str], *, enabled: bool
+    ) -> int:
+        """Whether steps may run as these people (row F5); NotFound where one is missing."""
+        caller.require("users:admin")
+        return await self.db.write(_switching, caller, sorted(set(ids)), enabled)
+
+    async def set_group_user_authentication(
+        self, caller: Caller, group: str, *, enabled: bool
+    ) -> int:
+        """The same for whoever is a member of a group now; how many they are."""
+        caller.require("users:admin")
+
+        def switching(tx: Transaction) -> int:
+            ids = members.people_of(tx, caller.project, group)
+            return _switching(tx, caller, sorted(ids), enabled)
+
+        return await self.db.write(switching)
+
+
+def _person(tx: Transaction, project: str, id: str) -> Person:
+    user = users.get(tx, project, id)
+    place = None
+    if user.queue_seq is not None:
+        place = queue.length(tx, project, before=user.queue_seq) + 1
+    return Person(
+        user=user,
+        place=place,
+        why=why(user, now=tx.now, place=place),
+        logons=logons.of_user(tx, project, id),
+    )
+
+
+def _setting_logons(tx: Transaction, caller: Caller, id: str, given: Mapping[str, str]) -> Person:
+    user = users.lock(tx, caller.project, id)
+    declared = logons.declared(tx, caller.project)
+    wanted = {_declared(declared, suffix): value for suffix, value in given.items()}
+    for suffix in logons.of_user(tx, caller.project, user.id):
+        if suffix not in wanted:
+            logons.drop(tx, caller.project, user.id, suffix)
+    for suffix, value in wanted.items():
+        names.logon(value, pointer=f"/logons/{suffix}")
+        if not logons.put(tx, caller.project, user.id, suffix, value):
+            raise Conflict(f"Somebody else has this logon of {suffix}.", reason="logon-taken")
+    audit.append(tx, caller.project, caller.actor, "user.logons", id, suffixes=sorted(wanted))
+    return _person(tx, caller.project, id)
+
+
+def _declared(declared: Mapping[str, str], suffix: str) -> str:
+    """The suffix as it was declared, whatever its case here; Invalid where it was not."""
+    if (spelt := declared.get(suffix.casefold())) is not None:
+        return spelt
+    near = get_close_matches(suffix, declared.values(), 1)
+    raise Invalid(
+        f"The suffix {suffix} is not declared.",
+        reason="unknown-suffix",
+        problems=(Problem(f"/logons/{suffix}", "unknown_suffix", "Not declared.", *near),),
+        next="An administrator declares suffixes with PUT /v1/project.",
+    )
+
+
+def _switching(tx: Transaction, caller: Caller, ids: Sequence[str], enabled: bool) -> int:
+    licenses.lock(tx, caller.project)  # before people, as everywhere
+    for id in ids:
+        user = users.lock(tx, caller.project, id)
+        if user.user_authentication is not enabled:
+            users.change(tx, replace(user, user_authentication=enabled))
+    action = "user.user_authentication"
+    target = ids[0] if len(ids) == 1 else None
+    audit.append(tx, caller.project, caller.actor, action, target, enabled=enabled, count=len(ids))
+    return len(ids)

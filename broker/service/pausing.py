@@ -1,0 +1,245 @@
+"""Steps that wait for a person: claimed by one, resumed once, sent back, ended, looked after."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import orjson
+
+from broker.db.database import Database, Transaction
+from broker.db.seal import Hasher
+from broker.domain.callers import Caller, Kind
+from broker.domain.clock import rfc3339
+from broker.domain.errors import Conflict, Forbidden
+from broker.domain.pauses import STATUS, Event, Pause, State, after
+from broker.domain.steps import Outcome
+from broker.service import admitting
+from broker.service.answering import Answer
+from broker.service.asking import StepRequest
+from broker.service.resolving import Renewals, Resolving, served
+from broker.store import audit, decisions, pauses, tokens, users
+
+BATCH = 100
+
+Result = Literal["ran", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim came to; `token` None where the step still cannot run (P6)."""
+
+    token: str | None
+    answer: Answer
+
+    def rendered(self) -> dict[str, Any]:
+        """The JSON of `POST /v1/pauses/{id}/claim`."""
+        return {"claim": self.token, "decision": self.answer.rendered()}
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """The rows P: every change is a compare-and-set, so of many who try exactly one wins."""
+
+    db: Database
+    hasher: Hasher
+    resolving: Resolving
+
+    async def get(self, caller: Caller, id: str) -> Pause:
+        """A pause of the caller's project; NotFound."""
+        caller.require("pauses:read")
+        return await self.db.peek(pauses.get, caller.project, id)
+
+    async def page(
+        self,
+        caller: Caller,
+        *,
+        states: tuple[State, ...] = tuple(State),
+        user: str | None = None,
+        connector: str | None = None,
+        after: str = "",
+        limit: int = 50,
+    ) -> list[Pause]:
+        """Pauses of the caller's project in the order they were opened, those behind `after`."""
+        caller.require("pauses:read")
+        return await self.db.read(
+            pauses.page,
+            caller.project,
+            states=states,
+            user=user,
+            connector=connector,
+            after=after,
+            limit=limit,
+        )
+
+    async def claim(self, caller: Caller, id: str) -> Claim:
+        """P4: take a ready pause and look again who its step runs as (safety 26).
+
+        The claim token is new each time and goes to the key that opened the pause. Conflict where
+        it is not ready or another was first; Wait where a token cannot be had right now, and then
+        it stays ready.
+        """
+        caller.require("pauses:write")
+        token = secrets.token_urlsafe(32)
+        answer = await self.resolving.settled(self._claiming, caller, id, self.hasher(token))
+        served(answer)
+        return Claim(token if answer.decision.outcome is Outcome.RUN else None, answer)
+
+    def _claiming(
+        self, tx: Transaction, renewals: Renewals, caller: Caller, id: str, claim_hash: str
+    ) -> Answer:
+        caller = admitting.still(tx, caller)
+        pause = _held(tx, caller, id)
+        claimed = after(pause, Event.CLAIMED, now=tx.now, claim_hash=claim_hash)
+        asked = decisions.ask_again(tx, caller.project, pause.decision)
+        request = StepRequest.parse(orjson.loads(asked.question))
+        answer = self.resolving.deciding(tx, renewals, caller, request, asked, pause)
+        match answer.decision.outcome:
+            case Outcome.WAIT:
+                return answer
+            case Outcome.RUN:
+                now = claimed
+            case _:  # P6
+                reason = answer.decision.reason or answer.decision.status
+                now = after(claimed, Event.NOT_USABLE, now=tx.now, reason=reason)
+                pauses.announce(tx, now)
+        _changed(tx, pause, now)
+        return replace(answer, pause=now)
+
+    async def result(self, caller: Caller, id: str, claim: str, result: Result) -> Pause:
+        """P5, P6: the step ran, or it could not; Conflict where the claim is not the newest."""
+        caller.require("pauses:write")
+        return await self.db.write(self._resulting, caller, id, claim, result)
+
+    def _resulting(
+        self, tx: Transaction, caller: Caller, id: str, claim: str, result: Result
+    ) -> Pause:
+        caller = admitting.still(tx, caller)
+        pause = _held(tx, caller, id)
+        if not hmac.compare_digest(self.hasher(claim), pause.claim_hash or self.hasher("")):
+            raise Conflict(
+                f"This claim is not the newest one; the pause is {pause.state}.",
+                reason="claim-outdated",
+                next="Claim the pause again once it is ready.",
+            )
+        if result == "ran":
+            now = _changed(tx, pause, after(pause, Event.RAN, now=tx.now))
+        else:
+            failed = after(pause, Event.NOT_USABLE, now=tx.now, reason="step-failed")
+            now = _changed(tx, pause, failed)
+            if now.state is State.WAITING and _signed_in_since(tx, pause):
+                now = _changed(tx, now, after(now, Event.SIGNED_IN, now=tx.now))
+        pauses.announce(tx, now)
+        return now
+
+    async def end(self, caller: Caller, id: str) -> Pause:
+        """P11: no longer wait for the person; the flow ends with an error."""
+        return await self._over(caller, id, Event.ENDED, "ended")
+
+    async def cancel(self, caller: Caller, id: str) -> Pause:
+        """P10: the flow was cancelled, so nothing waits any more."""
+        return await self._over(caller, id, Event.WITHDRAWN, "flow-cancelled")
+
+    async def override(self, caller: Caller, id: str, reason: str) -> Pause:
+        """P12: let the step run as the connector user; an administrator's act, with a reason."""
+        caller.require_administrator()
+
+        def overriding(tx: Transaction) -> Pause:
+            caller_now = admitting.still(tx, caller)
+            pause = pauses.get(tx, caller.project, id, lock=True)
+            now = _changed(tx, pause, after(pause, Event.OVERRIDDEN, now=tx.now, reason=reason))
+            pauses.announce(tx, now)
+            audit.append(tx, pause.project, caller_now.actor, "pause.overridden", id)
+            return now
+
+        return await self.db.write(overriding)
+
+    async def recover(self) -> int:
+        """What only time brings about: reminders (P7), silent claims (P8), limits (P9); how many.
+
+        Every replica may do so at once: whoever locks a pause first moves it on, and it is not
+        overdue any more.
+        """
+        moved = 0
+        while batch := await self.db.write(_recovering):
+            moved += batch
+        return moved
+
+    async def _over(self, caller: Caller, id: str, event: Event, reason: str) -> Pause:
+        caller.require("pauses:write")
+
+        def ending(tx: Transaction) -> Pause:
+            caller_now = admitting.still(tx, caller)
+            pause = pauses.get(tx, caller.project, id, lock=True)
+            if caller.kind is Kind.SERVICE and caller.id != pause.key:
+                raise _of_another()
+            now = _changed(tx, pause, after(pause, event, now=tx.now, reason=reason))
+            pauses.announce(tx, now)
+            audit.append(tx, pause.project, caller_now.actor, f"pause.{now.state}", id)
+            return now
+
+        return await self.db.write(ending)
+
+
+def shown(pause: Pause) -> dict[str, Any]:
+    """The JSON of `GET /v1/pauses/{id}` (building.md); `status` is the owner's while it waits."""
+    return {
+        "id": pause.id,
+        "state": pause.state.value,
+        "status": STATUS if pause.state is State.WAITING else pause.state.value,
+        "reason": pause.reason,
+        "execution": pause.execution,
+        "step": pause.step,
+        "user_id": pause.user,
+        "connector": pause.connector,
+        "decision_id": pause.decision,
+        "cycles": pause.cycles,
+        "since": rfc3339(pause.created_at),
+        "expires_at": None if pause.expires_at is None else rfc3339(pause.expires_at),
+        "version": pause.version,
+    }
+
+
+def _held(tx: Transaction, caller: Caller, id: str) -> Pause:
+    """The caller's own pause, locked after its person: the order of a sign-in and a suspension."""
+    pause = pauses.get(tx, caller.project, id)
+    if caller.id != pause.key:
+        raise _of_another()
+    users.lock(tx, caller.project, pause.user)
+    return pauses.get(tx, caller.project, id, lock=True)
+
+
+def _of_another() -> Forbidden:
+    """Claim tokens go to the key that opened the pause, and to no other (safety 26)."""
+    return Forbidden("Another key opened this pause.", reason="not-your-pause")
+
+
+def _changed(tx: Transaction, pause: Pause, now: Pause) -> Pause:
+    if not pauses.change(tx, pause, now):
+        raise Conflict("Another change came first.", reason="pause-changed")
+    return now
+
+
+def _signed_in_since(tx: Transaction, pause: Pause) -> bool:
+    """Whether the person's token is another than the one this claim was answered with."""
+    line = decisions.lines(tx, pause.project, pause.decision)[-1]
+    token = tokens.read(tx, pause.project, pause.connector, pause.user)
+    return token is not None and token.is_usable(tx.now) and token.version != line.token_version
+
+
+def _recovering(tx: Transaction) -> int:
+    overdue = pauses.overdue(tx, BATCH)
+    for pause in overdue:
+        now = _changed(tx, pause, after(pause, _what_time_did(tx, pause), now=tx.now))
+        pauses.announce(tx, now)
+    return len(overdue)
+
+
+def _what_time_did(tx: Transaction, pause: Pause) -> Event:
+    if pause.state is State.CLAIMED:
+        return Event.SILENT  # P8
+    if pause.expires_at is not None and pause.expires_at <= tx.now:
+        return Event.TIMED_OUT  # P9
+    return Event.UNCLAIMED  # P7

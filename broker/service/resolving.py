@@ -1,0 +1,260 @@
+"""Who does this step run as, now: looked at afresh each time, recorded before anything leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Concatenate, ParamSpec, TypeVar
+
+from broker.db.database import Database, Transaction
+from broker.db.seal import Unreadable
+from broker.domain.callers import Caller
+from broker.domain.errors import Invalid, NotFound, Problem, Unavailable
+from broker.domain.pauses import Pause, RunAs
+from broker.domain.steps import Identity, Outcome
+from broker.service import admitting, recording, waiting
+from broker.service.answering import Answer, Ask, Credential, Wait, run_as
+from broker.service.asking import StepRequest, digest
+from broker.service.authorizing import Authorizing
+from broker.service.looking import Sight, look
+from broker.service.vault import Vault
+from broker.store import connectors, decisions, users
+from broker.store.decisions import Decision, Line, Ran
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Key = tuple[str, str, str | None]
+"""A token set: project, connector, person (None: the connector user)."""
+
+
+class Renewable(Exception):
+    """The table waits for a token that a refresh may mend; nothing of the unit was kept."""
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+@dataclass(slots=True)
+class Renewals:
+    """The token sets one question had refreshed, and one to refresh behind its answer."""
+
+    tried: set[Key] = field(default_factory=set)
+    behind: Key | None = None
+
+    def note(self, sight: Sight, now: int) -> None:
+        """Renewable where the table waits for a set nobody tried yet; else only remember it."""
+        token = sight.token
+        if token is None or not token.is_due(now):
+            return
+        key = (token.project, token.connector, token.user)
+        if sight.decision.outcome is Outcome.WAIT and key not in self.tried:
+            raise Renewable(key)
+        self.behind = key if sight.decision.outcome is Outcome.RUN else None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolving:
+    """Asks the table in the transaction that reads the token, and records its answer there.
+
+    `pause_limit` is how long a pause waits, in microseconds; None is no limit (T4).
+    """
+
+    db: Database
+    vault: Vault
+    authorizing: Authorizing
+    public_url: str
+    pause_limit: int | None = None
+
+    async def resolve(self, caller: Caller, request: StepRequest) -> Answer:
+        """Who the step runs as; the record is durable before this answers.
+
+        Wait where a token cannot be had right now (F7, F18b). Invalid: an unknown step type, or
+        this attempt was asked something else before (safety 22, 23). Forbidden: the key is not for
+        this connector or step type.
+        """
+        caller.require("resolve")
+        return served(await self.settled(self.resolving, caller, request))
+
+    async def decision(self, caller: Caller, id: str) -> tuple[Decision, list[Line]]:
+        """A decision and every look at it; NotFound where another key asked, unless the caller
+        may read the audit (safety 23).
+        """
+        caller.require("resolve")
+
+        def reading(tx: Transaction) -> tuple[Decision, list[Line]]:
+            found = decisions.find(tx, caller.project, id)
+            if found is None or (found.key != caller.id and not caller.may("audit:read")):
+                raise NotFound()
+            return found, decisions.lines(tx, caller.project, id)
+
+        return await self.db.read(reading)
+
+    async def report(
+        self,
+        caller: Caller,
+        *,
+        user: str | None = None,
+        execution: str | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> list[Ran]:
+        """Who ran as whom, newest first (R2): a key's own, or all for who may read the audit."""
+        caller.require("resolve")
+        return await self.db.read(
+            decisions.page,
+            caller.project,
+            user=user,
+            key=None if caller.may("audit:read") else caller.id,
+            execution=execution,
+            before=before,
+            limit=limit,
+        )
+
+    async def settled(
+        self,
+        unit: Callable[Concatenate[Transaction, Renewals, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run a unit that decides; refresh, outside of it, what it finds worth a refresh.
+
+        In most cases nothing is: then this is one transaction. Each token set is refreshed at most
+        once, one that is merely expiring behind the answer.
+        """
+        renewals = Renewals()
+        while True:
+            try:
+                found = await self.db.write(unit, renewals, *args, **kwargs)
+            except Renewable as due:
+                renewals.tried.add(due.key)
+                await self.vault.refreshed(*due.key)
+                continue
+            if renewals.behind:
+                await self.vault.refreshed(*renewals.behind)
+            return found
+
+    def resolving(
+        self, tx: Transaction, renewals: Renewals, caller: Caller, request: StepRequest
+    ) -> Answer:
+        """`resolve`, in the caller's transaction."""
+        caller = admitting.still(tx, caller)
+        admitting.allow(tx, caller, request)
+        document = request.document
+        hash = digest(document)
+        asked = decisions.ask(
+            tx,
+            caller.project,
+            caller.id,
+            request.execution,
+            request.step,
+            request.attempt,
+            document,
+            hash,
+        )
+        if asked.question_hash != hash:
+            raise Invalid(
+                "This attempt of the step was asked something else before.",
+                reason="decision-conflict",
+                problems=(Problem("/execution/attempt", "decision_conflict", asked.id),),
+                next="Ask with a new attempt, or repeat the first question word for word.",
+            )
+        return self.deciding(tx, renewals, caller, request, asked)
+
+    def deciding(
+        self,
+        tx: Transaction,
+        renewals: Renewals,
+        caller: Caller,
+        request: StepRequest,
+        asked: Decision,
+        pause: Pause | None = None,
+    ) -> Answer:
+        """Let the table answer, do what the answer asks for, write its line.
+
+        `pause` is the one whose claim asks again (P4): then none is opened.
+        """
+        sight, credential = self._seen(tx, caller, request, asked, pause)
+        if sight.decision.outcome is Outcome.PAUSE and pause is None:
+            # A sign-in that ends right now saves its token under these locks too: either it sees
+            # the pause, or the second look sees the token (F11).
+            _hold(tx, sight)
+            sight, credential = self._seen(tx, caller, request, asked, pause)
+        renewals.note(sight, tx.now)
+        answer = Answer(
+            decision_id=asked.id,
+            version=asked.version,
+            decision=sight.decision,
+            key=caller.id,
+            execution=request.execution,
+            step=request.step,
+            on_behalf_of=sight.user.id if sight.user and sight.connector_asks else None,
+            run_as=run_as(sight.decision.identity, sight.user, sight.token),
+            credential=credential,
+            pause=pause or waiting.settled(tx, asked, sight, limit=self.pause_limit),
+            link=self._asked(tx, caller, request, sight),
+            retry_after_s=sight.retry_after_s(tx.now),
+        )
+        recording.record(tx, caller, asked, sight, answer)
+        return answer
+
+    def _seen(
+        self,
+        tx: Transaction,
+        caller: Caller,
+        request: StepRequest,
+        asked: Decision,
+        pause: Pause | None,
+    ) -> tuple[Sight, Credential | None]:
+        """What the table says, with the credential if one leaves.
+
+        A token that does not open is noted as unreadable (K16), and the table is asked again.
+        """
+        ran_as_user = decisions.ran_as_person(tx, caller.project, asked)
+        for _ in (Identity.USER, Identity.CONNECTOR, None):
+            sight = look(
+                tx,
+                caller.project,
+                request,
+                self.vault,
+                ran_as_user=ran_as_user,
+                is_released=pause is not None and pause.run_as is RunAs.CONNECTOR,
+            )
+            if sight.token is None or not admitting.leaves(caller, request, sight):
+                return sight, None
+            try:
+                return sight, Credential.of(sight.token, self.vault.opened(sight.token))
+            except Unreadable:
+                self.vault.legible(tx, sight.token)
+        raise Unavailable("The credential cannot be read now.", reason="credential-unreadable")
+
+    def _asked(
+        self, tx: Transaction, caller: Caller, request: StepRequest, sight: Sight
+    ) -> Ask | None:
+        """F8: the one open link of this person and connector, made where there is none."""
+        if sight.decision.outcome is not Outcome.ASK or not sight.user or not sight.connector:
+            return None
+        link = self.authorizing.linking(
+            tx,
+            caller.project,
+            sight.user.id,
+            sight.connector.id,
+            "connect",
+            caller.actor,
+            scopes=request.scopes,
+        )
+        return Ask(link.id, f"{self.public_url}/connect/{link.id}", link.expires_at)
+
+
+def served(answer: Answer) -> Answer:
+    """The answer itself; Wait where it is to ask again later."""
+    if answer.decision.outcome is Outcome.WAIT:
+        raise Wait(answer.decision, answer.decision_id, answer.retry_after_s)
+    return answer
+
+
+def _hold(tx: Transaction, sight: Sight) -> None:
+    """Keep the person and the connector as they are until the pause is written."""
+    if sight.user and sight.connector:
+        users.lock(tx, sight.user.project, sight.user.id)
+        connectors.find(tx, sight.connector.project, sight.connector.id, lock=True)
