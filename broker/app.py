@@ -1,0 +1,195 @@
+"""The application: one ASGI function, every route on one screen, live and ready."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from broker import wiring
+from broker.config import is_loopback
+from broker.db.database import Unavailable
+from broker.domain.errors import BrokerError
+from broker.domain.errors import Unavailable as NotNow
+from broker.web import errors
+from broker.web.access import Access
+from broker.web.api.actions import ActionsFace
+from broker.web.api.connectors import ConnectorsFace
+from broker.web.api.health import HealthFace
+from broker.web.api.licenses import LicensesFace
+from broker.web.api.links import LinksFace
+from broker.web.api.pauses import PausesFace
+from broker.web.api.project import ProjectFace
+from broker.web.api.runs import DirectoriesFace
+from broker.web.api.steps import StepsFace
+from broker.web.api.users import UsersFace
+from broker.web.door import Door, Receive, Scope, Seen, Send
+from broker.web.pages.connect import ConnectPages
+from broker.web.pages.doors import DoorPages
+from broker.web.pages.site import Site, wants_page
+from broker.web.pages.sync import SyncPages
+from broker.web.scim import Scim
+from broker.wiring import Broker
+from scim.endpoints import Endpoints
+from scim.schema import Catalogue
+
+DRAINING = "draining"
+SCIM = "/scim/v2/"
+
+
+def routes(broker: Broker, ready: Callable[[], Awaitable[str | None]]) -> list[BaseRoute]:
+    """Every route of the service but SCIM's; the busiest first."""
+    of, site = broker, site_of(broker)
+    access = Access(of.callers, of.base_url)
+    return [
+        *StepsFace(of.resolving, access).routes(),
+        *PausesFace(of.pausing, access).routes(),
+        *ActionsFace(of.authenticating, access).routes(),
+        *UsersFace(of.managing, of.licensing, access).routes(),
+        *LicensesFace(of.licensing, access).routes(),
+        *LinksFace(of.authorizing, of.vouching, access).routes(),
+        *ConnectorsFace(of.connecting, access).routes(),
+        *DirectoriesFace(of.syncing, access).routes(),
+        *ProjectFace(of.projects, access).routes(),
+        *HealthFace(ready).routes(),
+        *SyncPages(of.syncing, access, site).routes(),
+        *DoorPages(of.callers, access, site).routes(),
+        *ConnectPages(
+            of.authorizing,
+            of.authenticating,
+            of.callers,
+            of.signing_in,
+            of.vouching,
+            access,
+            site,
+        ).routes(),
+    ]
+
+
+def site_of(broker: Broker) -> Site:
+    """How pages look: the product's name, and whether this is a trial without TLS."""
+    parts = urlsplit(broker.base_url)
+    is_trial = parts.scheme == "http" and not is_loopback(parts.hostname or "")
+    return Site(broker.settings.product, is_trial=is_trial, simulator=broker.settings.simulator_url)
+
+
+def scim(broker: Broker) -> Endpoints:
+    """What identity providers push to."""
+
+    def base_url(directory: str) -> str:
+        return f"{broker.base_url}/scim/v2/{directory}"
+
+    face = Scim(
+        broker.callers,
+        broker.syncing,
+        broker.licensing,
+        broker.searching,
+        base_url,
+        Catalogue.standard(),
+    )
+    return face.endpoints()
+
+
+def create(
+    broker: Broker,
+    *,
+    draining: asyncio.Event | None = None,
+    seen: Seen | None = None,
+    with_worker: bool = True,
+) -> Door:
+    """The service as one ASGI application; `draining` set makes it unready at once."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with working(broker) if with_worker else nullcontext():
+            yield
+
+    telling = Telling(site_of(broker))
+    faces = Starlette(
+        routes=routes(broker, Readiness(broker, draining or asyncio.Event())),
+        exception_handlers={
+            BrokerError: telling.refused,
+            Unavailable: telling.unavailable,
+            HTTPException: telling.unroutable,
+            Exception: telling.refused,
+        },
+        lifespan=lifespan,
+    )
+    faces.router.redirect_slashes = False
+    endpoints = scim(broker)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(SCIM):
+            await endpoints(scope, receive, send)
+        else:
+            await faces(scope, receive, send)
+
+    host = urlsplit(broker.base_url).netloc
+    return Door(app, host=host, seen=seen or _unseen, changed=broker.worker.wake)
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether this process wants requests: why not, or None."""
+
+    broker: Broker
+    draining: asyncio.Event
+
+    async def __call__(self) -> str | None:
+        if self.draining.is_set():
+            return DRAINING
+        try:
+            at = await wiring.revision_of(self.broker.db, self.broker.settings)
+        except Unavailable:
+            return "database"
+        return "schema" if wiring.is_behind(at) else None
+
+
+@asynccontextmanager
+async def working(broker: Broker) -> AsyncIterator[None]:
+    """The worker, running while the service answers; what it claimed is finished at the end."""
+    task = asyncio.create_task(broker.worker.run())
+    try:
+        yield
+    finally:
+        broker.worker.stop()
+        await task
+
+
+def _unseen(route: str, method: str, status: int, seconds: float) -> None:
+    """Without metrics nobody counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What goes wrong, told to whoever asked: a page for people, a problem for programs."""
+
+    site: Site
+
+    async def refused(self, request: Request, error: Exception) -> Response:
+        """An error of ours says what it is."""
+        return self._told(request, error if isinstance(error, BrokerError) else BrokerError())
+
+    async def unavailable(self, request: Request, _: Exception) -> Response:
+        """The database did not do it; asking again is safe."""
+        return self._told(request, NotNow())
+
+    async def unroutable(self, request: Request, error: Exception) -> Response:
+        """No such address, or not with this method: then Allow says which."""
+        assert isinstance(error, HTTPException)
+        response = self._told(request, errors.from_http(error))
+        response.headers.update(error.headers or {})
+        return response
+
+    def _told(self, request: Request, error: BrokerError) -> Response:
+        if wants_page(request):
+            return self.site.problem(request, error)
+        return errors.answer(error, errors.request_id(request))

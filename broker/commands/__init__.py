@@ -1,0 +1,1 @@
+"""What an operator types: the words of each command, and what it does beside a running service."""

@@ -1,0 +1,1 @@
+"""The faces: JSON for services, SCIM for identity providers, pages for people."""

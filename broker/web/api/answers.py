@@ -1,0 +1,73 @@
+"""Answers in JSON: never kept by anybody on the way, times in RFC 3339."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from broker.domain import clock
+from broker.domain.errors import Invalid, Problem
+
+PAGE = 50
+LARGEST_PAGE = 200
+
+
+def json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return Response(
+        orjson.dumps(content),
+        status,
+        headers={"Cache-Control": "no-store", **(headers or {})},
+        media_type="application/json",
+    )
+
+
+def nothing() -> Response:
+    """204: it is done, and there is nothing to say."""
+    return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+
+def moment(micros: int | None) -> str | None:
+    """An instant as answers have it."""
+    return None if micros is None else clock.rfc3339(micros)
+
+
+def page_of(request: Request, *also: str) -> tuple[str | None, int]:
+    """The cursor and the limit a list was asked with; Invalid for any other parameter."""
+    known = {"cursor", "limit", *also}
+    for name in request.query_params:
+        if name not in known:
+            raise Invalid(
+                f"There is no parameter {name}; there are {', '.join(sorted(known))}.",
+                problems=(Problem("", "unknown_parameter", name),),
+            )
+    text = request.query_params.get("limit", str(PAGE))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= LARGEST_PAGE):
+        raise Invalid(f"limit is a number from 1 to {LARGEST_PAGE}.", reason="invalid-limit")
+    return request.query_params.get("cursor") or None, int(text)
+
+
+def number_of(cursor: str | None) -> int | None:
+    """The cursor of a list whose lines are numbered; Invalid where it is none of ours."""
+    if cursor is None:
+        return None
+    if not (cursor.isascii() and cursor.isdigit()):
+        raise Invalid("That is no cursor of this list.", reason="invalid-cursor")
+    return int(cursor[:18])
+
+
+def if_match(request: Request) -> int | None:
+    """The version a change was made for; None where the caller names none. Invalid otherwise."""
+    given = request.headers.get("if-match")
+    if given is None or given.strip() == "*":
+        return None
+    tag = given.strip().removeprefix("W/").strip('"')
+    if not (tag.isascii() and tag.isdigit()):
+        raise Invalid(
+            "If-Match takes the ETag of this resource, as it was read.", reason="invalid-if-match"
+        )
+    return int(tag[:18])

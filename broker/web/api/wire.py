@@ -1,0 +1,87 @@
+"""What came over the wire: a body within its limit, and the one JSON value in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from broker.web.errors import Malformed, TooLarge, WrongMediaType
+
+LIMIT = 256 * 1024
+DEEPEST = 64
+
+
+async def content(request: Request, limit: int, *, needed: bool = True) -> bytes:
+    """The body of a request; TooLarge, or WrongMediaType where it is anything but JSON."""
+    headers = request.headers
+    if "content-encoding" in headers:
+        raise WrongMediaType("The body must not be compressed.")  # safety 37
+    declared = headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    if not body and not needed:
+        return b""
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise WrongMediaType("Send the body as Content-Type: application/json.")
+    return bytes(body)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit // 1024} KB.")
+
+
+def parse(content: bytes) -> Any:
+    """JSON (RFC 8259), with no name twice, no NaN, no U+0000 and no half of a character."""
+    try:
+        text = content.decode()
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
+        if "\\u" in text:
+            _storable(value)
+    except RecursionError:
+        raise Malformed("The body is nested too deeply.") from None
+    except UnicodeError:
+        raise Malformed("The body is not UTF-8 text.") from None
+    except json.JSONDecodeError as error:
+        raise Malformed(f"{error.msg} at line {error.lineno}, column {error.colno}.") from None
+    except ValueError:
+        raise Malformed("The body holds a number nobody can read.") from None
+    return value
+
+
+def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in content:
+            raise Malformed(f"The name {name!r} stands twice in one object.")
+        content[name] = value
+    return content
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise Malformed(f"{name} is not JSON.")
+
+
+def _storable(value: Any, depth: int = 0) -> None:
+    """Refuse what a database or an answer could not hold: U+0000, and half of a character."""
+    if depth > DEEPEST:
+        raise RecursionError
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise Malformed("U+0000 cannot be kept.")
+        value.encode()
+    elif isinstance(value, dict):
+        for name, held in value.items():
+            _storable(name, depth + 1)
+            _storable(held, depth + 1)
+    elif isinstance(value, list):
+        for held in value:
+            _storable(held, depth + 1)

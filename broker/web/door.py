@@ -1,0 +1,117 @@
+"""The door: each request's Host is checked, its id given, its line logged, its fault told."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import structlog
+
+from broker.domain.errors import BrokerError
+from broker.web import errors
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Seen = Callable[[str, str, int, float], None]
+
+ANY_HOST = frozenset({"/healthz", "/readyz"})  # probes come by address (safety 32)
+SAFE_ID = re.compile(rb"[\w.:-]{8,128}", re.ASCII)
+SCIM_PATH = re.compile(r"/scim/v2/[^/]+(/[A-Za-z]+|/\.search)?(/[^/]+)?(/\.search)?")
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+log = structlog.get_logger("broker.access")
+
+
+class Door:
+    """The outermost ASGI application.
+
+    `inside` answers; `host` is the only one this service has; `seen` is told route template,
+    method, status and seconds of every answer; `changed` is called after each one that may have
+    left work behind.
+    """
+
+    def __init__(
+        self, inside: App, *, host: str, seen: Seen, changed: Callable[[], object]
+    ) -> None:
+        self._inside = inside
+        self._host = host.encode()
+        self._seen = seen
+        self._changed = changed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._inside(scope, receive, send)
+            return
+        started = time.perf_counter()
+        host, id = _host_and_id(scope)
+        scope["request_id"] = id
+        status = 0
+
+        async def telling(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", id.encode())]
+            await send(message)
+
+        structlog.contextvars.bind_contextvars(request_id=id)
+        try:
+            if host != self._host and scope["path"] not in ANY_HOST:
+                await _refuse(errors.Misdirected(), scope, receive, telling)
+            else:
+                await self._inside(scope, receive, telling)
+        except Exception as error:
+            log.error("unexpected", route=template(scope), exc_info=error)
+            if not status:
+                await _refuse(BrokerError(), scope, receive, telling)
+        finally:
+            self._tell(scope, status, time.perf_counter() - started)
+            structlog.contextvars.unbind_contextvars("request_id")
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        """The access line: the route's template and never the query (safety 32)."""
+        route, method = template(scope), scope["method"]
+        self._seen(route, method, status, seconds)
+        if route not in ANY_HOST:
+            ms = round(seconds * 1000, 2)
+            log.info("request", method=method, route=route, status=status, ms=ms)
+        if method not in READING:
+            self._changed()
+
+
+def template(scope: Scope) -> str:
+    """The route of a request without what it names: `/v1/users/{id}`; "-" where there is none."""
+    if (route := scope.get("route")) is not None:
+        return str(getattr(route, "path", "-"))
+    if (found := SCIM_PATH.fullmatch(scope["path"])) is None:
+        return "-"
+    kind, id, search = found.groups()
+    tail = "/{id}" if id and id != "/.search" else id or ""
+    known = kind if kind in SCIM_KINDS else "/{type}" if kind else ""
+    return f"/scim/v2/{{directory}}{known}{tail}{search or ''}"
+
+
+SCIM_KINDS = frozenset(
+    {"/Users", "/Groups", "/Bulk", "/Me", "/Schemas", "/ResourceTypes", "/ServiceProviderConfig"}
+    | {"/.search"}
+)
+
+
+def _host_and_id(scope: Scope) -> tuple[bytes, str]:
+    """The Host that was asked, and the request's id: the caller's if it is safe, else ours."""
+    host, id = b"", None
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host = value.lower()
+        elif name == b"x-request-id" and SAFE_ID.fullmatch(value):
+            id = value.decode()
+    return host, id or f"req_{secrets.token_hex(12)}"
+
+
+async def _refuse(error: BrokerError, scope: Scope, receive: Receive, send: Send) -> None:
+    await errors.answer(error, scope["request_id"])(scope, receive, send)

@@ -1,0 +1,78 @@
+"""Ways in and out: the set-up link, signing out, what a problem means, the stylesheet."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from broker.domain.callers import Kind
+from broker.domain.errors import NotFound
+from broker.service.callers import Callers
+from broker.web.access import Access
+from broker.web.pages.site import STATIC, Site, redirect
+
+TYPES = {"broker.css": "text/css; charset=utf-8", "broker.svg": "image/svg+xml"}
+WORD = re.compile(r"[a-z][a-z0-9-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class DoorPages:
+    """Every page that needs no session."""
+
+    callers: Callers
+    access: Access
+    site: Site
+
+    def routes(self) -> list[Route]:
+        """What this face serves."""
+        return [
+            Route("/", self.welcome, methods=["GET"]),
+            Route("/setup/{secret}", self.setup, methods=["GET"]),
+            Route("/setup/{secret}", self.use_setup, methods=["POST"]),
+            Route("/signout", self.sign_out, methods=["POST"]),
+            Route("/problems/{word}", self.problem, methods=["GET"]),
+            Route("/static/{name}", self.static, methods=["GET"]),
+        ]
+
+    async def welcome(self, request: Request) -> Response:
+        found = await self.access.session(request)
+        if found is not None and found.kind is Kind.ADMINISTRATOR:
+            return redirect("/admin/directories")
+        return self.site.page("welcome.html")
+
+    async def setup(self, _: Request) -> Response:
+        return self.site.page("setup.html")
+
+    async def use_setup(self, request: Request) -> Response:
+        self.access.same_site(request)
+        cookie = await self.callers.use_setup_link(request.path_params["secret"])
+        return self.access.signed_in(redirect("/admin/directories"), cookie)
+
+    async def sign_out(self, request: Request) -> Response:
+        found = await self.access.session(request)
+        if found is not None:
+            await self.callers.sign_out(found)
+        return self.access.signed_out(redirect("/"))
+
+    async def problem(self, request: Request) -> Response:
+        word = request.path_params["word"]
+        if not WORD.fullmatch(word):
+            raise NotFound()
+        return self.site.page("slug.html", word=word.replace("-", " ").capitalize())
+
+    async def static(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in TYPES:
+            raise NotFound()
+        headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
+        return Response(_content(name), media_type=TYPES[name], headers=headers)
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (STATIC / name).read_bytes()

@@ -1,0 +1,95 @@
+"""Where identity providers push: each directory as a host of the SCIM protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from broker.domain.directories import Directory
+from broker.domain.errors import Unknown
+from broker.service.belonging import Belonging
+from broker.service.callers import Callers
+from broker.service.grouping import Groups
+from broker.service.licensing import Licensing
+from broker.service.provisioning import Users
+from broker.service.refusals import when_unavailable
+from broker.service.searching import Searching
+from broker.service.shelving import Shelving
+from broker.service.syncing import Syncing
+from scim.endpoints import Endpoints
+from scim.errors import Busy, Unauthorized
+from scim.resources import Host, Resources
+from scim.schema import Catalogue, ResourceType
+from scim.tolerance import STANDARD, STRICT, Tolerance
+
+DISABLED_S = 300
+"""When to come back while an administrator has disabled the directory (R111)."""
+TOLERANCES = {"standard": STANDARD, "strict": STRICT}
+
+
+@dataclass(frozen=True, slots=True)
+class Scim:
+    """Turns a SCIM token into the one directory it is for (safety 1)."""
+
+    callers: Callers
+    syncing: Syncing
+    licensing: Licensing
+    searching: Searching
+    base_url: Callable[[str], str]
+    catalogue: Catalogue
+
+    async def admit(self, directory_id: str, authorization: str | None) -> Host:
+        """The host for this request; Unauthorized, or Busy while the directory is disabled."""
+        with when_unavailable():
+            try:
+                project = await self.callers.directory(directory_id, authorization)
+            except Unknown as error:
+                await self.syncing.refused(directory_id)
+                raise Unauthorized from error
+            directory = await self.syncing.admitted(project, directory_id)
+        if directory is None:
+            raise Unauthorized
+        if not directory.is_enabled:
+            raise Busy(DISABLED_S)
+        return DirectoryHost(self, directory)
+
+    def endpoints(self) -> Endpoints:
+        """The ASGI application below `/scim/v2/`."""
+        return Endpoints(self.admit, self.catalogue, self.base_url)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryHost:
+    """One directory, for one request."""
+
+    scim: Scim
+    directory: Directory
+
+    @property
+    def base_url(self) -> str:
+        """Where this directory's SCIM begins."""
+        return self.scim.base_url(self.directory.id)
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The resource types there are."""
+        return self.scim.catalogue
+
+    @property
+    def tolerance(self) -> Tolerance:
+        """How far its identity provider may depart from the letter."""
+        return TOLERANCES[self.directory.tolerance]
+
+    def resources(self, type: ResourceType) -> Resources:
+        """The people of the directory, or its groups."""
+        at, directory = self.scim, self.directory
+        shelving = Shelving.of(directory, type, at.catalogue)
+        belonging = Belonging(directory.project, self.base_url)
+        if type.name == "User":
+            return Users(directory, shelving, belonging, at.licensing, at.syncing, at.searching)
+        return Groups(directory, shelving, belonging, at.syncing, at.searching)
+
+    def note(self, what: Literal["read", "unreadable"]) -> None:
+        """Count what is no record on the open run."""
+        self.scim.syncing.note(self.directory, "reads" if what == "read" else what)

@@ -1,0 +1,216 @@
+"""Settings become services, by hand: one screen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+
+from broker.config import Misconfigured, Settings
+from broker.db import revision, sqlite
+from broker.db.database import Clock, Database, system_clock
+from broker.db.seal import Hasher, Seal, Unreadable, keys_from
+from broker.service.authenticating import Authenticating
+from broker.service.authorizing import Authorizing
+from broker.service.callers import Callers
+from broker.service.chaining import Chaining
+from broker.service.connecting import Connecting
+from broker.service.licensing import Licensing
+from broker.service.managing import Managing
+from broker.service.pausing import Pausing
+from broker.service.programs import Programs
+from broker.service.projects import Projects
+from broker.service.recognizing import Recognizing
+from broker.service.resolving import Resolving
+from broker.service.revoking import Revoking
+from broker.service.searching import Searching
+from broker.service.signing import Signing
+from broker.service.signing_in import SigningIn
+from broker.service.syncing import Syncing
+from broker.service.vault import Vault
+from broker.service.vouching import Vouching
+from broker.service.working import Chore, Worker
+from broker.store import installation
+from providers.egress import Egress
+from providers.oidc import Issuers
+from providers.registry import Registry
+
+HASH_KEY = "hash-key"
+DEMO_MARK = "demo"
+BASE_URL = "base-url"
+MAKE_A_KEY = '(umask 077; echo "k1:$(head -c 32 /dev/urandom | base64 | tr -- +/ -_)" > broker.key)'
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Everything that runs; the faces are given its services."""
+
+    settings: Settings
+    base_url: str
+    db: Database
+    callers: Callers
+    projects: Projects
+    managing: Managing
+    licensing: Licensing
+    syncing: Syncing
+    searching: Searching
+    authorizing: Authorizing
+    connecting: Connecting
+    vouching: Vouching
+    signing_in: SigningIn
+    vault: Vault
+    resolving: Resolving
+    pausing: Pausing
+    authenticating: Authenticating
+    worker: Worker
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, base_url: str, *, clock: Clock = system_clock
+) -> AsyncIterator[Broker]:
+    """The broker on its migrated database, closed at the end; Misconfigured where it cannot."""
+    seal = _seal(settings)
+    async with AsyncExitStack() as stack:
+        db = await connected(settings, clock)
+        stack.push_async_callback(db.close)
+        hasher = await _hasher(db, seal)
+        origins = [settings.simulator_url] if settings.simulator_url else []
+        egress = Egress(allow=settings.egress_allow, origins=origins)
+        stack.push_async_callback(egress.aclose)
+        programs = Programs(Registry(egress, simulator=settings.simulator_url), seal, base_url)
+        vault = Vault(db, hasher, programs)
+        stack.push_async_callback(vault.landed)
+        yield _wired(settings, base_url, vault, Issuers(egress))
+
+
+def _wired(settings: Settings, base_url: str, vault: Vault, issuers: Issuers) -> Broker:
+    """Every service with what it needs, in the order in which they need each other."""
+    db, hasher, seal = vault.db, vault.hasher, vault.programs.seal
+    callers, licensing = Callers(db, hasher), Licensing(db)
+    authorizing, syncing = Authorizing(db, hasher, vault), Syncing(db, callers)
+    resolving = Resolving(db, vault, authorizing, base_url)
+    broker = Broker(
+        settings=settings,
+        base_url=base_url,
+        db=db,
+        callers=callers,
+        projects=Projects(db, seal),
+        managing=Managing(db),
+        licensing=licensing,
+        syncing=syncing,
+        searching=Searching(db),
+        authorizing=authorizing,
+        connecting=Connecting(db, authorizing),
+        vouching=Vouching(db, callers),
+        signing_in=SigningIn(db, seal, base_url, issuers, callers, licensing),
+        vault=vault,
+        resolving=resolving,
+        pausing=Pausing(db, hasher, resolving),
+        authenticating=Authenticating(
+            db, hasher, Recognizing(issuers), Signing(db, seal), authorizing, base_url
+        ),
+        worker=Worker(db, {"revoke": Revoking(db, vault.programs).revoke}),
+    )
+    return replace(broker, worker=replace(broker.worker, chores=_chores(broker)))
+
+
+def _chores(broker: Broker) -> tuple[Chore, ...]:
+    """What only time brings about, and how often somebody looks."""
+    return (
+        Chore("runs", 1.0, broker.syncing.close_due),
+        Chore("audit chain", 1.0, Chaining(broker.db).chain),
+        Chore("audit head", 3600.0, Chaining(broker.db).tell),
+        Chore("pauses", 5.0, broker.pausing.recover),
+        Chore("tokens", 10.0, broker.vault.keep_alive),
+        Chore("credentials seen", 30.0, broker.callers.flush),
+        Chore("drafts", 60.0, broker.connecting.sweep),
+        Chore("links", 60.0, broker.authorizing.sweep),
+        Chore("actions", 60.0, broker.authenticating.sweep),
+    )
+
+
+async def connected(settings: Settings, clock: Clock = system_clock) -> Database:
+    """The database the settings name; Unavailable where nobody answers, Misconfigured where
+    there is nothing to open.
+    """
+    if (path := settings.sqlite_path) is not None:
+        try:
+            return await sqlite.connect(path, clock=clock)
+        except OSError as error:
+            raise Misconfigured(
+                f"The database {path} cannot be opened: {error.strerror}."
+                " BROKER_DATABASE_URL or BROKER_DATA says where it is."
+            ) from None
+    try:
+        from broker.db import postgres  # its driver is an extra, and SQLite needs none
+    except ImportError:
+        raise Misconfigured(
+            "BROKER_DATABASE_URL names a PostgreSQL, and its driver is not installed;"
+            " install the extra `postgres`."
+        ) from None
+    return await postgres.connect(settings.database, clock=clock)
+
+
+async def revision_of(db: Database, settings: Settings) -> str | None:
+    """The revision the database is at; None where it was never migrated."""
+    return await db.read(revision.found, sqlite=settings.sqlite_path is not None)
+
+
+def is_behind(at: str | None) -> bool:
+    """Whether a database has to be migrated before this code can use it."""
+    return at is None or at < revision.newest()
+
+
+async def is_demo(db: Database) -> bool | None:
+    """Whether a migrated database holds demo data; None where it holds nothing yet."""
+    if await db.read(installation.find, DEMO_MARK) is not None:
+        return True
+    return None if await db.read(installation.find, HASH_KEY) is None else False
+
+
+async def mark_demo(db: Database) -> None:
+    """Say for good that this database holds demo data (safety 39)."""
+    await db.write(installation.keep, DEMO_MARK, b"1")
+
+
+async def remember_base_url(db: Database, base_url: str) -> None:
+    """Where this service answers, for commands beside it that were not told."""
+    await db.write(installation.put, BASE_URL, base_url.encode())
+
+
+async def base_url_of(db: Database, settings: Settings) -> str:
+    """Where the service of a database answers: as set, else as the last one that served it said."""
+    if settings.public_url is not None:
+        return settings.public_url
+    kept = await db.read(installation.find, BASE_URL)
+    return kept.decode() if kept else f"http://127.0.0.1:{settings.port}"
+
+
+def _seal(settings: Settings) -> Seal:
+    if settings.encryption_keys is None:
+        raise Misconfigured(
+            "BROKER_ENCRYPTION_KEYS is not set, and nothing starts without a key. Make one:"
+            f" {MAKE_A_KEY}; set BROKER_ENCRYPTION_KEYS_FILE=broker.key and keep a copy elsewhere."
+            " To look around first: broker serve --demo."
+        )
+    try:
+        return Seal(keys_from(settings.encryption_keys.get_secret_value()))
+    except ValueError as error:
+        raise Misconfigured(f"BROKER_ENCRYPTION_KEYS is set, but {error}.") from None
+
+
+async def _hasher(db: Database, seal: Seal) -> Hasher:
+    """The installation's hashes: one random key, sealed in a row (building.md, "Hashes")."""
+    place = ("", "installation", HASH_KEY, "value")
+    kept = await db.read(installation.find, HASH_KEY)
+    if kept is None:
+        kept = await db.write(installation.keep, HASH_KEY, seal.seal(os.urandom(32), *place))
+    try:
+        return Hasher(seal.open(kept, *place))
+    except Unreadable as error:
+        raise Misconfigured(
+            f"BROKER_ENCRYPTION_KEYS does not open this database: {error}. Add the key it was"
+            " sealed with; keys of old stay in the list until nothing is sealed with them."
+        ) from None
