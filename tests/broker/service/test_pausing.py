@@ -1,0 +1,225 @@
+"""Steps that wait for a person, row by row, on both engines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from broker.db.database import Database
+from broker.domain.clock import MINUTE, SECOND
+from broker.domain.connectors import Policy
+from broker.domain.errors import Conflict, Forbidden
+from broker.domain.pauses import State
+from broker.service.answering import Wait
+from broker.service.pausing import shown
+from broker.store import pauses
+from tests.clocks import MovableClock
+from tests.scene import Scene
+from tests.stepping import DEAD, KIM, LATER, PAUSE, World, asked, on, world
+
+
+@pytest.fixture
+async def at(db: Database) -> AsyncIterator[World]:
+    """A project in which steps run."""
+    async with world(db) as made:
+        yield made
+
+
+@pytest.fixture
+async def scene(at: World) -> Scene:
+    """A step may wait here."""
+    return await Scene.made(at)
+
+
+async def test_waiting_and_resumed(scene: Scene, at: World) -> None:
+    """P1, P2, P4, P5 (R14, R15): a step waits, the person signs in, one claim resumes it."""
+    pause = await scene.wait()
+    assert shown(pause) == {
+        "id": pause.id,
+        "state": "waiting",
+        "status": "Authentication needed",
+        "reason": None,
+        "execution": "r-88412",
+        "step": "s4",
+        "user_id": scene.user.id,
+        "connector": scene.connector.id,
+        "decision_id": pause.decision,
+        "cycles": 0,
+        "since": shown(pause)["since"],
+        "expires_at": None,
+        "version": 1,
+    }
+    with pytest.raises(Conflict) as refused:
+        await scene.claim(pause)
+    assert refused.value.reason == "pause-waiting"
+
+    [ready] = await scene.sign_in()
+    assert (ready.id, ready.state) == (pause.id, State.READY)
+    assert [event["pause"] for event in await scene.told("pause.ready")] == [pause.id]
+
+    claim = (await scene.claim(pause)).rendered()
+    assert claim["decision"]["row"] == "F6"
+    assert claim["decision"]["decision_id"] == pause.decision
+    assert claim["decision"]["version"] == 2
+    assert await at.works(claim["decision"]["credential"])
+    assert (await scene.now(pause)).state is State.CLAIMED
+
+    done = await at.pausing.result(scene.engine, pause.id, claim["claim"], "ran")
+    assert done.state is State.RESUMED
+    with pytest.raises(Conflict):
+        await scene.claim(pause)
+
+
+async def test_another_connector_releases_nothing(scene: Scene, at: World) -> None:
+    """R16: a sign-in at a second connector leaves the pause waiting."""
+    pause = await scene.wait()
+    other = await at.connector("Second", **PAUSE)
+    assert await scene.sign_in(other, as_user=KIM) == []
+    assert (await scene.now(pause)).state is State.WAITING
+
+
+async def test_one_sign_in_frees_all_who_wait(scene: Scene, at: World) -> None:
+    """P2: one sign-in makes every pause of person and connector ready, in order, spread in time."""
+    waiting = [await scene.wait(step=f"s{place}") for place in range(12)]
+    other = await at.person("other@acme.example")
+    answer = await at.resolving.resolve(scene.engine, asked({"user_id": other.id}, step="x"))
+    ready = await scene.sign_in()
+    assert [pause.id for pause in ready] == [pause.id for pause in waiting]
+    seconds = [event["claim_after_s"] for event in await scene.told("pause.ready")]
+    assert seconds == [0] * 10 + [1] * 2
+    assert answer.pause is not None
+    assert (await scene.now(answer.pause)).state is State.WAITING
+
+
+async def test_wrong_account(scene: Scene, at: World) -> None:
+    """P3: signed in with another account, they wait on and show why."""
+    pause = await scene.wait()
+    await at.db.write(
+        pauses.mismatched, at.project, scene.user.id, scene.connector.id, "wrong-account"
+    )
+    now = await scene.now(pause)
+    assert (now.state, now.reason, now.version) == (State.WAITING, "wrong-account", 2)
+
+
+async def test_ready_is_said_again(scene: Scene, at: World, clock: MovableClock) -> None:
+    """P7: not claimed in 10 minutes, the event is sent again, and again 10 minutes later."""
+    await scene.wait()
+    await scene.sign_in()
+    for times in (2, 3):
+        clock.advance(10 * MINUTE + SECOND)
+        assert await at.pausing.recover() == 1
+        assert await at.pausing.recover() == 0
+        assert len(await scene.told("pause.ready")) == times
+
+
+async def test_five_cycles(scene: Scene, at: World) -> None:
+    """P6: a step that cannot run after a sign-in waits again, and fails the fifth time."""
+    pause = await scene.wait()
+    for cycle in range(1, 6):
+        await scene.sign_in()
+        claim = await scene.claim(pause)
+        assert claim.token is not None
+        now = await at.pausing.result(scene.engine, pause.id, claim.token, "failed")
+        assert now.cycles == cycle
+        assert now.state is (State.FAILED if cycle == 5 else State.WAITING)
+    assert now.reason == "too-many-cycles"
+    assert await scene.sign_in() == []
+
+
+async def test_claim_looks_again(scene: Scene, at: World) -> None:
+    """P4, P6: the claim asks the table; a token that died meanwhile sends the step back."""
+    pause = await scene.wait()
+    await scene.sign_in()
+    await at.connect(scene.connector, scene.user, **DEAD)
+    claim = await scene.claim(pause)
+    assert claim.token is None
+    assert claim.answer.decision.row == "F11"
+    now = await scene.now(pause)
+    assert (now.state, now.cycles) == (State.WAITING, 1)
+    assert claim.rendered()["decision"]["pause"]["state"] == "waiting"
+
+
+async def test_claim_while_the_provider_is_away(scene: Scene, at: World) -> None:
+    """F7: a claim that finds the provider away is asked again later; the pause stays ready."""
+    pause = await scene.wait()
+    await scene.sign_in()
+    await at.connect(scene.connector, scene.user, **LATER)
+    with pytest.raises(Wait):
+        await scene.claim(pause)
+    assert (await scene.now(pause)).state is State.READY
+
+
+async def test_policy_of_the_day(scene: Scene, at: World) -> None:
+    """P13: another policy leaves who waits waiting; a claim goes by the policy of its own time."""
+    pause = await scene.wait()
+    await at.connect(scene.connector, None)
+    await at.setting(scene.connector, **on(Policy.FALLBACK))
+    assert (await scene.now(pause)).state is State.WAITING
+    await scene.sign_in(**DEAD)
+    claim = await scene.claim(pause)
+    assert claim.answer.decision.row == "F9"
+    assert claim.token is not None
+
+
+async def test_suspension_ends_every_pause(scene: Scene, at: World) -> None:
+    """P10, safety 8: waiting, ready or claimed, nothing waits for somebody who is suspended."""
+    claimed = await scene.wait(step="claimed")
+    await scene.sign_in()
+    token = (await scene.claim(claimed)).token
+    await at.connect(scene.connector, scene.user, **DEAD)
+    waiting = await scene.wait(step="waiting")
+    found = await at.db.write(pauses.cancel_all, at.project, scene.user.id, "user-suspended")
+    assert {pause.id for pause in found} == {claimed.id, waiting.id}
+    assert (await scene.now(waiting)).reason == "user-suspended"
+    assert len(await scene.told("pause.cancelled")) == 2
+    assert token is not None
+    with pytest.raises(Conflict):
+        await at.pausing.result(scene.engine, claimed.id, token, "ran")
+
+
+async def test_connector_ends_its_pauses(scene: Scene, at: World) -> None:
+    """P10: disabling a connector cancels what waits for it, and only that."""
+    pause = await scene.wait()
+    other = await at.connector("Second", **PAUSE)
+    answer = await at.resolving.resolve(
+        scene.engine, asked({"user_name": KIM}, connector="second", step="x")
+    )
+    await at.db.write(pauses.cancel_connector, at.project, other.id, "connector-disabled")
+    assert answer.pause is not None
+    assert (await scene.now(answer.pause)).state is State.CANCELLED
+    assert (await scene.now(pause)).state is State.WAITING
+
+
+async def test_end_and_cancel(scene: Scene, at: World) -> None:
+    """P10, P11: the flow's own key, or an administrator, gives a pause up."""
+    ended = await at.pausing.end(await at.administrator(), (await scene.wait(step="a")).id)
+    cancelled = await at.pausing.cancel(scene.engine, (await scene.wait(step="b")).id)
+    assert (ended.state, cancelled.state) == (State.FAILED, State.CANCELLED)
+    with pytest.raises(Conflict):
+        await at.pausing.cancel(scene.engine, ended.id)
+
+
+async def test_override(scene: Scene, at: World) -> None:
+    """P12, safety 27: an administrator lets a waiting step run as the connector user."""
+    await at.connect(scene.connector, None)
+    pause = await scene.wait()
+    with pytest.raises(Forbidden):
+        await at.pausing.override(scene.engine, pause.id, "on leave")
+    ready = await at.pausing.override(await at.administrator(), pause.id, "on leave")
+    assert ready.state is State.READY
+    claim = await scene.claim(pause)
+    assert (claim.answer.decision.row, claim.answer.decision.identity) == ("P12", "connector")
+    assert await at.works(claim.rendered()["decision"]["credential"])
+    assert await at.rows("SELECT * FROM audit WHERE action = 'pause.overridden'")
+
+
+async def test_failed_result_after_a_newer_sign_in(scene: Scene, at: World) -> None:
+    """P6, P2: a step that failed with an older token is ready again where a newer one is there."""
+    pause = await scene.wait()
+    await scene.sign_in()
+    claim = await scene.claim(pause)
+    await scene.sign_in()
+    assert claim.token is not None
+    now = await at.pausing.result(scene.engine, pause.id, claim.token, "failed")
+    assert (now.state, now.cycles) == (State.READY, 1)

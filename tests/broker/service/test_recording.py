@@ -1,0 +1,35 @@
+"""What is written down of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+
+from broker.db.database import Database
+from tests.stepping import KIM, WARNED, World, asked, world
+
+
+@pytest.fixture
+async def at(db: Database) -> AsyncIterator[World]:
+    """A project in which steps run."""
+    async with world(db) as made:
+        yield made
+
+
+async def test_warning_reaches_the_panel(at: World) -> None:
+    """R12, R13: F10 warns in the answer and in an event, addressed to execution and step."""
+    connector = await at.connector(**WARNED)
+    await at.connect(connector, None)
+    await at.person(KIM)
+    answer = (await at.resolving.resolve(await at.key(), asked({"user_name": KIM}))).rendered()
+    assert answer["warning"] == {
+        "code": "user-auth-fallback",
+        "severity": "warning",
+        "text": answer["warning"]["text"],
+        "execution_id": "r-88412",
+        "step_id": "s4",
+    }
+    [event] = await at.rows("SELECT * FROM events WHERE type = 'decision.warning'")
+    assert orjson.loads(event["data"]) == answer["warning"] | {"decision_id": answer["decision_id"]}

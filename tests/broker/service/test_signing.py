@@ -1,0 +1,64 @@
+"""The project's own signature under the answers of AuthenticateUser."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from broker.db.database import Database
+from broker.domain.callers import Caller
+from broker.service.signing import Signing, canonical
+from providers import jwt
+from providers.errors import NotProven
+from providers.jwt import KeySet
+from tests.proof import (
+    AUDIENCE,
+    NAME,
+    believing,
+    evidence,
+    known,
+    request,
+)
+from tests.stepping import World, world
+
+
+@pytest.fixture
+async def at(db: Database) -> AsyncIterator[World]:
+    """A project that believes the pretend identity provider."""
+    async with world(db) as made:
+        yield await believing(made)
+
+
+@pytest.fixture
+async def engine(at: World) -> Caller:
+    """A key that may present id_tokens of the pretend identity provider."""
+    return await at.key(evidence=((at.simulator.identity.issuer, AUDIENCE),))
+
+
+async def test_signed_answers(at: World, engine: Caller) -> None:
+    """b.2: each answer is signed over coupon and items by the project's key that discovery shows;
+    a changed item breaks the signature.
+    """
+    await known(at)
+    discovery = await at.authenticating.discovery(engine)
+    keys = KeySet.parse({"keys": discovery["keys"]})
+    answer = (await at.authenticating.perform(engine, request(evidence(at)))).rendered()
+    said = {"actionCoupon": answer["actionCoupon"], "items": answer["items"]}
+    jwt.verify_detached(canonical(said), answer["managerSignature"], keys)
+    with pytest.raises(NotProven):
+        forged = said | {"items": answer["items"] | {NAME: "Doe^John"}}
+        jwt.verify_detached(canonical(forged), answer["managerSignature"], keys)
+    assert await at.authenticating.discovery(engine) == discovery
+
+
+async def test_one_signing_key(at: World) -> None:
+    """b.2: two processes that need the project's first key at once end up with one, sealed."""
+    several = [Signing(at.db, at.seal) for _ in range(4)]
+    shown = await asyncio.gather(*(one.public(at.project) for one in several))
+    assert len({one["kid"] for one in shown}) == 1
+    assert {one["crv"] for one in shown} == {"P-256"}
+    [kept] = await at.rows("SELECT signing_key, signing_public FROM projects")
+    assert b'"d"' not in kept["signing_key"]
+    assert '"d"' not in kept["signing_public"]

@@ -1,0 +1,244 @@
+"""The command line beside a running service (api.md, "Command line")."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from broker import cli
+from tests import serving
+from tests.serving import Served, serve
+
+JSON_COMMANDS = [
+    ("project", "list"),
+    ("project", "add", "second"),
+    ("project", "set", "--capacity", "7"),
+    ("directory", "list"),
+    ("directory", "add", "Acme"),
+    ("apikey", "list"),
+    ("apikey", "add", "engine", "--scope", "resolve"),
+    ("admin", "link"),
+    ("migrate",),
+    ("migrate", "--check"),
+]
+
+
+@pytest.fixture
+async def served(tmp_path: Path, database_url: str) -> AsyncIterator[Served]:
+    """A service on each engine."""
+    async with serve(tmp_path, database_url) as found:
+        yield found
+
+
+async def refused(served: Served, *words: str) -> tuple[int, str]:
+    """Exit status and complaint of a command that cannot be done."""
+    process = await asyncio.create_subprocess_exec(
+        str(serving.BROKER),
+        *words,
+        env=dict(served.environment),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, complaint = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, complaint.decode()
+
+
+async def status(url: str, token: str) -> int:
+    """How a request with this credential is answered."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(url, headers={"Authorization": f"Bearer {token}"})
+        return answer.status_code
+
+
+async def test_a_directory_from_its_making_to_its_last_token(served: Served) -> None:
+    """add prints address and token once, a second one lives beside it, revoke ends one at once."""
+    made = await served.command("directory", "add", "Acme")
+    assert set(made) == {"directory", "scim"}
+    users = f"{made['scim']['base_url']}/Users"
+    assert users.startswith(f"{served.base_url}/scim/v2/{made['directory']}/")
+    assert await status(users, made["scim"]["token"]) == 200
+    (listed,) = await served.command("directory", "list")
+    assert (listed["id"], listed["name"], listed["state"]) == (made["directory"], "Acme", "enabled")
+    assert made["scim"]["token"] not in str(listed)
+    other = await served.command("directory", "token", "add", made["directory"])
+    assert await status(users, other["scim"]["token"]) == 200
+    await served.command("directory", "token", "revoke", made["scim"]["token"])
+    assert await status(users, made["scim"]["token"]) == 401
+    assert await status(users, other["scim"]["token"]) == 200
+    code, complaint = await refused(served, "directory", "add", "acme")
+    assert (code, "already" in complaint) == (1, True)
+
+
+async def test_a_key_from_its_making_to_its_end(served: Served) -> None:
+    """add prints the key once, list shows it without, revoke ends it at once."""
+    words = ("apikey", "add", "engine", "--scope", "users:read,resolve", "--scope", "users:admin")
+    made = await served.command(*words)
+    assert made["scopes"] == ["resolve", "users:admin", "users:read"]
+    url = f"{served.base_url}/v1/licenses"
+    assert await status(url, made["key"]) == 200
+    (listed,) = await served.command("apikey", "list")
+    assert listed["id"] == made["id"]
+    assert "key" not in listed
+    await served.command("apikey", "revoke", made["id"])
+    assert await status(url, made["key"]) == 401
+    code, complaint = await refused(served, "apikey", "add", "x", "--scope", "resolv")
+    assert code == 1
+    assert "There is no scope resolv" in complaint
+    assert "Scopes are" in complaint
+
+
+async def test_a_project_and_what_belongs_to_it(served: Served, tmp_path: Path) -> None:
+    """--project on each command; nothing of one project is seen in another."""
+    made = await served.command("project", "add", "second")
+    assert {each["name"] for each in await served.command("project", "list")} == {
+        "default",
+        "second",
+    }
+    key = await served.command(
+        "apikey", "add", "engine", "--scope", "users:read", "--project", "second"
+    )
+    assert await served.command("apikey", "list") == []
+    secret = tmp_path / "secret"
+    secret.write_text("canary\n")
+    said = await served.command(
+        *("project", "set", "--project", "second", "--capacity", "3"),
+        *("--oidc-issuer", "https://login.example", "--oidc-client-id", "broker"),
+        *("--oidc-secret-file", str(secret), "--oidc-claim", "oid=externalId"),
+    )
+    assert (said["id"], said["oidc_issuer"]) == (made["id"], "https://login.example")
+    assert "canary" not in str(said)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        headers = {"Authorization": f"Bearer {key['key']}"}
+        answer = await client.get(f"{served.base_url}/v1/licenses", headers=headers)
+    assert answer.json()["capacity"] == 3
+    words = ("project", "set", "--oidc-issuer", "https://x", "--oidc-client-id", "y")
+    code, complaint = await refused(served, *words, "--oidc-claim", "email=externalId")
+    assert code == 1
+    assert "never changes" in complaint
+    code, complaint = await refused(served, "apikey", "list", "--project", "third")
+    assert code == 1
+    assert "broker project list" in complaint
+
+
+async def test_an_administrators_link_works_once(served: Served) -> None:
+    """`broker admin link` prints it anywhere, for the address the service really has."""
+    url = (await served.command("admin", "link"))["url"]
+    assert url.startswith(f"{served.base_url}/setup/")
+    async with httpx.AsyncClient(trust_env=False) as browser:
+        entered = await browser.post(url)
+        assert entered.status_code == 303
+        page = await browser.get(f"{served.base_url}/admin/directories")
+        assert page.status_code == 200
+        assert (await browser.post(url)).status_code == 401
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_every_command_answers_as_json(served: Served) -> None:
+    """--json on each command is one JSON value on standard output."""
+    for words in JSON_COMMANDS:
+        said = await served.command(*words)
+        assert isinstance(said, dict | list), words
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_the_health_check_asks_the_service(served: Served) -> None:
+    """Exit 0 while it lives, 1 where nobody answers."""
+    port = served.base_url.rpartition(":")[2]
+    assert await served.command("healthcheck", "--port", port) == {"alive": True}
+    await served.stop()
+    code, _ = await refused(served, "healthcheck", "--port", port)
+    assert code == 1
+
+
+async def test_migrate_looks_before_it_leaps(tmp_path: Path) -> None:
+    """--check changes nothing and exits 1 where something is to do."""
+    environment = serving.environment(tmp_path, None)
+
+    async def migrate(*words: str) -> tuple[int | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(str(serving.BROKER), "migrate", *words),
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await process.communicate()
+        return process.returncode, said.decode()
+
+    code, said = await migrate("--check")
+    assert (code, "at nothing" in said) == (1, True)
+    assert (await migrate())[0] == 0
+    code, said = await migrate("--check")
+    assert (code, "nothing to do" in said) == (0, True)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+async def test_a_command_needs_a_migrated_database(tmp_path: Path, is_there: bool) -> None:
+    """It says which command comes first, exits 78, and makes no database itself."""
+    environment = serving.environment(tmp_path, None, BROKER_ENCRYPTION_KEYS=serving.KEYS)
+    if is_there:
+        (tmp_path / "data").mkdir(mode=0o700)
+        (tmp_path / "data" / "broker.db").touch(mode=0o600)
+    process = await asyncio.create_subprocess_exec(
+        *(str(serving.BROKER), "apikey", "list"),
+        env=environment,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, complaint = await process.communicate()
+    assert process.returncode == 78
+    assert "broker migrate" in complaint.decode()
+    assert "Traceback" not in complaint.decode()
+    assert (tmp_path / "data").exists() is is_there
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("serve", "--help"),
+        ("migrate", "--help"),
+        ("project", "set", "--help"),
+        ("directory", "token", "revoke", "--help"),
+        ("apikey", "add", "--help"),
+        ("admin", "link", "--help"),
+        ("healthcheck", "--help"),
+        ("work", "--help"),
+    ],
+)
+def test_help_is_at_hand(words: tuple[str, ...]) -> None:
+    """Every command says what it does, and which options it takes."""
+    said = CliRunner().invoke(cli.group, words or ("--help",))
+    assert said.exit_code == 0
+    assert "Usage: " in said.output
+
+
+@pytest.mark.parametrize(
+    "words", [("serv",), ("apikey", "add", "x"), ("project", "set", "--capacity", "many")]
+)
+def test_a_wrong_command_line_is_status_two(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is done, and the usage is shown."""
+    assert cli.run(list(words)) == 2
+    assert "Usage: " in capsys.readouterr().err
+
+
+def test_the_command_line_is_light(tmp_path: Path) -> None:
+    """Asking for health or help loads no server, no database, no settings."""
+    heavy = ["broker.config", "broker.wiring", "starlette", "uvicorn", "pydantic", "sqlalchemy"]
+    code = "import sys, broker.cli; print([m for m in sys.argv[1:] if m in sys.modules])"
+    done: Any = subprocess.run(
+        [sys.executable, "-c", code, *heavy],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    assert done.stdout.strip() == "[]"

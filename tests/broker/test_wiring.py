@@ -1,0 +1,68 @@
+"""Settings become services: what cannot be wired says why, in a sentence."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from broker import wiring
+from broker.config import Misconfigured, Settings
+from broker.db.database import Database
+from broker.store import installation
+from tests.faces import KEYS, faces, settings
+
+
+@pytest.mark.parametrize("keys", ["canary", "k1:canary", "k1:" + "A" * 43 + ",k1:" + "A" * 43])
+async def test_a_key_that_is_none_is_refused(tmp_path: Path, keys: str) -> None:
+    """A malformed list of keys ends the start without showing one."""
+    said = Settings.model_validate({"data": tmp_path, "encryption_keys": keys})
+    with pytest.raises(Misconfigured, match="BROKER_ENCRYPTION_KEYS is set, but") as caught:
+        async with wiring.opened(said, "http://127.0.0.1:8080"):
+            pytest.fail("it opened")
+    assert "canary" not in str(caught.value)
+
+
+async def test_a_place_without_a_folder_is_named(tmp_path: Path) -> None:
+    """A database that cannot be opened is a setting to correct."""
+    with pytest.raises(Misconfigured, match="cannot be opened: No such file or directory"):
+        await wiring.connected(settings(f"sqlite:///{tmp_path}/none/x.db"))
+
+
+async def test_the_postgres_driver_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not installed the sentence says which extra to install."""
+    monkeypatch.delitem(sys.modules, "broker.db.postgres", raising=False)
+    monkeypatch.delattr("broker.db.postgres", raising=False)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(Misconfigured, match="the extra `postgres`"):
+        await wiring.connected(settings("postgresql://x@127.0.0.1:1/x"))
+
+
+async def test_hashes_are_the_installations(database_url: str) -> None:
+    """Two processes with one key ring make the same hashes; the key itself is sealed."""
+    async with faces(database_url) as one, faces(database_url) as other:
+        assert one.broker.callers.hasher("x") == other.broker.callers.hasher("x")
+        kept = await one.broker.db.read(installation.find, wiring.HASH_KEY)
+    assert kept is not None
+    assert len(kept) > 32
+
+
+async def test_an_address_is_found_where_none_was_said(db: Database) -> None:
+    """Commands beside a service learn where it answers from the database; a setting is before."""
+    said = Settings.model_validate({"encryption_keys": KEYS, "port": 9000})
+    assert await wiring.base_url_of(db, said) == "http://127.0.0.1:9000"
+    for url in ("http://127.0.0.1:1", "http://127.0.0.1:2"):
+        await wiring.remember_base_url(db, url)
+    assert await wiring.base_url_of(db, said) == "http://127.0.0.1:2"
+    said = said.with_(public_url="https://broker.example.com")
+    assert await wiring.base_url_of(db, said) == "https://broker.example.com"
+
+
+async def test_the_demo_marks_its_database(db: Database) -> None:
+    """Safety 39: empty, other data, demo data are three different answers."""
+    assert await wiring.is_demo(db) is None
+    await db.write(installation.keep, wiring.HASH_KEY, b"x")
+    assert await wiring.is_demo(db) is False
+    await wiring.mark_demo(db)
+    assert await wiring.is_demo(db) is True

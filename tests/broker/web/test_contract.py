@@ -1,0 +1,192 @@
+"""The faces held to openapi/broker.yaml: scopes, examples, strict bodies, answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # ships no types
+
+from broker.domain.callers import SCOPES
+from tests.faces import BROWSER, Faces
+from tests.house.product import ROOT
+
+METHODS = ("get", "put", "post", "patch", "delete")
+NOBODY = "xxx_00000000000000000000000000"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the contract."""
+
+    method: str
+    path: str
+    said: Any
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def url(self) -> str:
+        """The address, with an id that names nothing."""
+        return re.sub(r"\{\w+\}", NOBODY, self.path)
+
+    @property
+    def scope(self) -> str | None:
+        """The scope a key needs."""
+        return next(iter(self.said.get("x-scopes", [])), None)
+
+    @property
+    def body(self) -> Any:
+        """The example of the request, None where there is no body."""
+        content = self.said.get("requestBody", {}).get("content", {})
+        return content.get("application/json", {}).get("example")
+
+    async def ask(self, client: httpx.AsyncClient, **more: Any) -> httpx.Response:
+        """Send the example."""
+        more.setdefault("json", self.body)
+        if self.method == "delete":
+            more["params"] = {"name": "x"}
+        if more["json"] is None:
+            del more["json"]
+        return await client.request(self.method, self.url, **more)
+
+
+@cache
+def contract() -> Any:
+    """The document."""
+    return yaml.safe_load((ROOT / "openapi" / "broker.yaml").read_text())
+
+
+def operations() -> Iterator[Operation]:
+    """Every operation of `/v1`."""
+    for path, item in contract()["paths"].items():
+        for method in METHODS:
+            if method in item and path.startswith("/v1/"):
+                yield Operation(method, path, item[method])
+
+
+ALL = list(operations())
+SCOPED = [each for each in ALL if each.scope]
+FOR_ADMINISTRATORS = [each for each in ALL if each.said.get("security") == [{"session": []}]]
+WITH_BODY = [each for each in ALL if isinstance(each.body, dict)]
+
+
+def resolved(part: Any) -> Any:
+    """A response, whether it stands there or is referred to."""
+    if "$ref" not in part:
+        return part
+    return contract()["components"]["responses"][part["$ref"].rpartition("/")[2]]
+
+
+def check(operation: Operation, answer: httpx.Response) -> None:
+    """The answer is one the contract describes, and has the shape it describes."""
+    responses = operation.said["responses"]
+    assert str(answer.status_code) in responses, f"{answer.status_code} {answer.text}"
+    content = resolved(responses[str(answer.status_code)]).get("content")
+    if content is None:
+        assert answer.content == b""
+        return
+    media_type = answer.headers["content-type"].partition(";")[0]
+    schema = content[media_type]["schema"] | {"components": contract()["components"]}
+    Draft202012Validator(schema).validate(answer.json())
+
+
+def test_every_operation_is_scoped_or_an_administrators() -> None:
+    """What a key may call names a scope that exists; everything else needs a session."""
+    assert {str(each) for each in ALL} == {str(each) for each in [*SCOPED, *FOR_ADMINISTRATORS]}
+    assert {each.scope for each in SCOPED} <= SCOPES
+
+
+@pytest.mark.parametrize("operation", ALL, ids=str)
+async def test_nobody_gets_nothing(service: Faces, operation: Operation) -> None:
+    """Without a credential, with a wrong one, and with a SCIM token: 401 before anything else."""
+    for headers in ({}, {"Authorization": "Bearer brk_x_y"}, {"Authorization": "Bearer brs_x_y"}):
+        answer = await operation.ask(service.client, headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+        check(operation, answer)
+
+
+@pytest.mark.parametrize("operation", SCOPED, ids=str)
+async def test_a_key_needs_the_scope(service: Faces, operation: Operation) -> None:
+    """A key with every scope but the one is told which one, and nothing happens."""
+    headers = await service.key(*(SCOPES - {operation.scope}))
+    answer = await operation.ask(service.client, headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["code"] == "insufficient-scope"
+    assert str(operation.scope) in answer.json()["next"]
+    check(operation, answer)
+
+
+@pytest.mark.parametrize("operation", FOR_ADMINISTRATORS, ids=str)
+async def test_a_key_is_no_administrator(service: Faces, operation: Operation) -> None:
+    """Safety 27: administrators' acts need a session; a key with every scope gets 403."""
+    headers = await service.key()
+    answer = await operation.ask(service.client, headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["code"] == "administrator-needed"
+
+
+@pytest.mark.parametrize("operation", ALL, ids=str)
+async def test_every_example_is_answered_as_described(service: Faces, operation: Operation) -> None:
+    """Each operation's example is really sent, and its answer is one the contract describes."""
+    if operation in FOR_ADMINISTRATORS:
+        client, headers = await service.administrator(), dict(BROWSER)
+        headers["Accept"] = "application/json"
+    else:
+        client, headers = service.client, await service.key()
+    answer = await operation.ask(client, headers=headers)
+    assert answer.status_code < 500
+    check(operation, answer)
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=str)
+async def test_an_unknown_member_is_refused(service: Faces, operation: Operation) -> None:
+    """Unknown request fields are 422 with a pointer to them, whatever else is asked."""
+    if operation in FOR_ADMINISTRATORS:
+        client, headers = await service.administrator(), {"Sec-Fetch-Site": "same-origin"}
+    else:
+        client, headers = service.client, await service.key()
+    body = operation.body | {"canary": 1}
+    answer = await operation.ask(client, headers=headers, json=body)
+    assert answer.status_code == 422
+    assert "/canary" in [problem["pointer"] for problem in answer.json()["errors"]]
+    check(operation, answer)
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=str)
+async def test_wrong_types_are_refused(service: Faces, operation: Operation) -> None:
+    """A list where a value belongs is 422 with a pointer, never a fault of ours."""
+    if operation in FOR_ADMINISTRATORS:
+        client, headers = await service.administrator(), {"Sec-Fetch-Site": "same-origin"}
+    else:
+        client, headers = service.client, await service.key()
+    for name in operation.body:
+        wrong = [{"deep": 1}] if name not in ("scopes", "users", "suffixes") else 7
+        answer = await operation.ask(client, headers=headers, json=operation.body | {name: wrong})
+        assert answer.status_code == 422, f"{name}: {answer.text}"
+        pointers = [problem["pointer"] for problem in answer.json()["errors"]]
+        assert any(pointer.startswith(f"/{name}") for pointer in pointers), pointers
+
+
+async def test_no_answer_of_v1_is_kept(service: Faces) -> None:
+    """Nothing on the way may store an answer: it may hold a secret (api-conventions.md 2)."""
+    headers = await service.key()
+    for path in ("/v1/users", "/v1/nothing", "/v1/licenses", "/v1/connector-types"):
+        answer = await service.client.get(path, headers=headers)
+        assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_the_contracts_are_served(service: Faces) -> None:
+    """/openapi.json and /scim/openapi.json are the YAML files, as JSON."""
+    for path, name in (("/openapi.json", "broker.yaml"), ("/scim/openapi.json", "scim.yaml")):
+        answer = await service.client.get(path)
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json() == yaml.safe_load((ROOT / "openapi" / name).read_text())

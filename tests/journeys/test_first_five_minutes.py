@@ -1,0 +1,140 @@
+"""The newcomer's first five minutes: the README's own lines, typed in its own order."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from broker.demo import start
+from tests.house.product import text
+from tests.serving import Served, serve
+
+SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+
+
+def lines() -> str:
+    """The shell lines that README.md offers while the demo runs."""
+    (block,) = [each for each in SHELL.findall(text("README.md")) if "curl" in each]
+    return str(block)
+
+
+def typed(script: str, folder: Path) -> list[dict[str, object]]:
+    """What the lines say, each answer as JSON."""
+    done = subprocess.run(
+        ["sh", "-eu", "-c", script], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    decoder, rest, found = json.JSONDecoder(), done.stdout.strip(), []
+    while rest:
+        value, end = decoder.raw_decode(rest)
+        found.append(value)
+        rest = rest[end:].strip()
+    return found
+
+
+async def test_the_readme_can_be_typed(tmp_path: Path) -> None:
+    """`make run`, then the two calls as they stand there: Sam is pushed, the step runs as Kim."""
+    async with serve(tmp_path, demo=True):
+        sam, kim = typed(lines(), tmp_path)
+    assert sam["userName"] == "sam.doe@acme.example"
+    assert (kim["row"], kim["outcome"]) == ("F6", "run")
+    assert isinstance(kim["run_as"], dict)
+    assert kim["run_as"]["user_name"] == "kim.lee@acme.example"
+    assert isinstance(kim["credential"], dict)
+    assert kim["credential"]["access_token"]
+
+
+def test_the_readme_names_the_commands_of_the_makefile() -> None:
+    """The two commands of the first screen are targets that exist."""
+    targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
+    first_screen = "\n".join(text("README.md").splitlines()[:60])
+    assert set(re.findall(r"^make (\w+)", first_screen, re.MULTILINE)) == {"run", "test"} & targets
+    assert len(first_screen.splitlines()) == len(text("README.md").splitlines())
+
+
+async def test_the_demo_tells_its_starter_everything(tmp_path: Path) -> None:
+    """api.md: address, SCIM, key, link and pid are in the ready-file, and all of them work."""
+    async with serve(tmp_path, demo=True) as served:
+        said = json.loads((tmp_path / "broker.ready").read_bytes())
+        assert set(said) == {"base_url", "scim", "api_key", "admin_link", "pid"}
+        assert set(said["scim"]) == {"base_url", "token", "directory"}
+        assert set(said["api_key"]) == {"key", "scopes"}
+        await look_around(served)
+
+
+async def look_around(served: Served) -> None:
+    """The link, the history behind it, the people, the licenses."""
+    assert served.admin_link is not None
+    assert served.api_key is not None
+    headers = {"Authorization": f"Bearer {served.api_key['key']}"}
+    async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as browser:
+        page = await browser.post(served.admin_link)
+        assert page.url.path == "/admin/directories"
+        assert "Acme" in page.text
+        history = re.search(r'href="(/admin/directories/[^"]+/history)"', page.text)
+        assert history is not None
+        page = await browser.get(served.base_url + history[1])
+        assert "Partial success" in page.text
+        licenses = await browser.get(f"{served.base_url}/v1/licenses", headers=headers)
+        assert licenses.json()["capacity"] == 100
+        assert licenses.json()["held"] == 12
+
+
+async def test_a_second_start_finds_the_first(tmp_path: Path) -> None:
+    """What was made stays; key and token are new, the old ones are dead; the step still runs."""
+    async with serve(tmp_path, demo=True) as first:
+        typed(lines(), tmp_path)
+    async with serve(tmp_path, demo=True) as second:
+        assert first.api_key is not None
+        assert second.api_key is not None
+        assert second.scim is not None
+        async with httpx.AsyncClient(trust_env=False) as client:
+            url = f"{second.base_url}/v1/users"
+            old = {"Authorization": f"Bearer {first.api_key['key']}"}
+            assert (await client.get(url, headers=old)).status_code == 401
+            token = {"Authorization": f"Bearer {second.scim['token']}"}
+            found = await client.get(f"{second.scim['base_url']}/Users?count=1", headers=token)
+            assert found.json()["totalResults"] == 121
+        kim = typed(lines().partition("curl")[0] + "curl" + lines().rpartition("curl")[2], tmp_path)
+        assert kim[0]["row"] == "F6"
+
+
+async def test_commands_find_the_demo(tmp_path: Path) -> None:
+    """Without a key of their own they work on the demo in the data folder."""
+    async with serve(tmp_path, demo=True) as served:
+        assert [each["name"] for each in await served.command("directory", "list")] == ["Acme"]
+        url = (await served.command("admin", "link"))["url"]
+        assert url.startswith(served.base_url)
+
+
+async def test_the_demo_leaves_no_secret_behind(tmp_path: Path) -> None:
+    """Ready-file and `demo/env` are for us alone while it runs, and gone afterwards."""
+    async with serve(tmp_path, demo=True):
+        environment = tmp_path / "data" / "demo" / "env"
+        assert environment.stat().st_mode & 0o777 == 0o600
+    assert not environment.exists()
+    assert (tmp_path / "data" / "demo").stat().st_mode & 0o777 == 0o700
+    for file in (tmp_path / "data" / "demo").iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file
+
+
+@pytest.mark.parametrize("with_link", [True, False])
+def test_what_is_printed_can_be_typed_too(with_link: bool) -> None:
+    """`make run` prints the same two calls with the values filled in, and where to look."""
+    said = {
+        "base_url": "http://127.0.0.1:8080",
+        "scim": {"base_url": "http://127.0.0.1:8080/scim/v2/dir_1", "token": "brs_1_x"},
+        "api_key": {"key": "brk_1_x"},
+        "simulator": "http://localhost:8081",
+    }
+    if with_link:
+        said["admin_link"] = "http://127.0.0.1:8080/setup/x"
+    printed = start.welcome(said)
+    assert printed.count("curl http://127.0.0.1:8080/") == 2
+    assert "http://localhost:8081/control" in printed
+    assert ("/setup/x" if with_link else "broker admin link") in printed
