@@ -14,7 +14,7 @@ run: setup  ## the service with demo data and pretend programs on loopback; Ctrl
 	@$(BIN)/broker serve --demo
 
 test: setup  ## everything CI runs, on both database engines; ends with the number of tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 3 --dist loadfile
 
 check: setup  ## what a reader need not look for: format, lint, types, import law, contracts
 	$(BIN)/ruff format --check . && $(BIN)/ruff check .

@@ -1,7 +1,5 @@
 """The application: one ASGI function, every route on one screen, live and ready."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
@@ -16,8 +14,8 @@ from starlette.routing import BaseRoute
 
 from broker import wiring
 from broker.config import is_loopback
-from broker.db.database import Unavailable
-from broker.domain.errors import BrokerError
+from broker.db.database import Unavailable, Unstorable
+from broker.domain.errors import BrokerError, Invalid
 from broker.domain.errors import Unavailable as NotNow
 from broker.web import errors
 from broker.web.access import Access
@@ -118,6 +116,7 @@ def create(
         exception_handlers={
             BrokerError: telling.refused,
             Unavailable: telling.unavailable,
+            Unstorable: telling.unstorable,
             HTTPException: telling.unroutable,
             Exception: telling.refused,
         },
@@ -181,6 +180,10 @@ class Telling:
     async def unavailable(self, request: Request, _: Exception) -> Response:
         """The database did not do it; asking again is safe."""
         return self._told(request, NotNow())
+
+    async def unstorable(self, request: Request, _: Exception) -> Response:
+        """A value that no database of ours has a place for, such as U+0000 in a form."""
+        return self._told(request, Invalid("A value cannot be kept.", reason="unstorable-value"))
 
     async def unroutable(self, request: Request, error: Exception) -> Response:
         """No such address, or not with this method: then Allow says which."""

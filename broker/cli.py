@@ -1,8 +1,7 @@
 """The command line; each command imports its own needs, so that a health check costs little."""
 
-from __future__ import annotations
-
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -128,13 +127,23 @@ def migrate(check: bool, as_json: bool) -> None:
 
 
 @group.command()
-@click.option("--host", envvar="BROKER_HOST", default="127.0.0.1")
-@click.option("--port", envvar="BROKER_PORT", default=8080, show_default=True)
+@click.option("--host", envvar="BROKER_HOST", help="Where it listens (BROKER_HOST).")
+@click.option(
+    "--port",
+    type=int,
+    envvar="BROKER_PORT",
+    help="Its port (BROKER_PORT); else the one `serve` took last on this data folder.",
+)
 @JSON
-def healthcheck(host: str, port: int, as_json: bool) -> None:
+def healthcheck(host: str | None, port: int | None, as_json: bool) -> None:
     """Exit 0 where the service on this machine lives."""
     from http.client import HTTPConnection
 
+    if port is None or (host is None and Path(".env").is_file()):
+        from broker.commands import living
+
+        host, port = living.address(host, port)
+    host = host or "127.0.0.1"
     where = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     connection = HTTPConnection(where, port, timeout=4)
     try:
@@ -145,7 +154,8 @@ def healthcheck(host: str, port: int, as_json: bool) -> None:
         sys.exit(1)
     finally:
         connection.close()
-    _say({"alive": status == 200}, "alive" if status == 200 else f"status {status}", as_json)
+    words = f"{where}:{port} is alive" if status == 200 else f"{where}:{port} answers {status}"
+    _say({"alive": status == 200}, words, as_json)
     sys.exit(0 if status == 200 else 1)
 
 
@@ -164,11 +174,19 @@ def _told(as_json: bool, demo: bool) -> Callable[[dict[str, Any]], None]:
         elif demo:
             from broker.demo import start
 
-            click.echo(start.welcome(said))
+            click.echo(start.welcome(said, _typed()))
         elif "admin_link" in said:
             click.echo(f"Become an administrator, once, within 15 minutes: {said['admin_link']}")
 
     return tell
+
+
+def _typed() -> str:
+    """How this command was started, for whoever is to type it again."""
+    program = sys.argv[0]
+    if Path(program).name == "__main__.py":
+        return shlex.join([sys.executable, "-m", "broker"])
+    return shlex.quote(program)
 
 
 def _say(said: Any, words: str, as_json: bool) -> None:

@@ -110,6 +110,11 @@ class Settings(BaseSettings):
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data / 'broker.db'}"
 
+    @property
+    def of_the_demo(self) -> Path:
+        """The folder that a demo keeps to itself, below the data folder."""
+        return self.data / "demo"
+
     def with_(self, **changes: object) -> Settings:
         """The same settings with some of them as a caller of this process wants them."""
         return self.model_copy(update=changes)

@@ -1,7 +1,5 @@
 """Logs: one JSON line an event, pretty on a terminal; ids, codes and counts, never values."""
 
-from __future__ import annotations
-
 import logging
 import re
 import sqlite3

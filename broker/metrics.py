@@ -1,7 +1,5 @@
 """Metrics: counted by route template and status class, on a port of their own (safety 39)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """The data folder and the demo's key: made for us alone, refused where others can look in."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
@@ -12,23 +10,36 @@ PRIVATE_FILE = 0o600
 
 
 def open_folder(folder: Path) -> Path:
-    """The folder, made with mode 0700 where it is missing; Misconfigured where others may enter.
+    """The folder, made with mode 0700 where it is missing.
 
     A folder of ours that holds nothing but what the broker puts there is closed instead of
-    refused (safety 38, docs/decisions/0010).
+    refused (safety 38, docs/decisions/0010). Misconfigured where others may enter, and where
+    there is none and none can be made.
     """
+    try:
+        mode = _closed(folder)
+    except OSError as error:
+        raise Misconfigured(
+            f"The data folder {folder} cannot be used: {error.strerror}."
+            " Set BROKER_DATA to a folder this user can make and write."
+        ) from None
+    if mode & 0o077:
+        raise Misconfigured(
+            f"The data folder {folder} is open to others (mode {mode:04o});"
+            f" run: chmod 700 {folder}, or set BROKER_DATA to a folder of its own."
+        )
+    return folder
+
+
+def _closed(folder: Path) -> int:
+    """The folder's mode, once it is there, and closed where it is only ours."""
     folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     found = folder.stat()
     mode = found.st_mode & 0o777
-    if not mode & 0o077:
-        return folder
-    if found.st_uid == os.geteuid() and _holds_only_ours(folder):
+    if mode & 0o077 and found.st_uid == os.geteuid() and _holds_only_ours(folder):
         folder.chmod(PRIVATE_FOLDER)
-        return folder
-    raise Misconfigured(
-        f"The data folder {folder} is open to others (mode {mode:04o});"
-        f" run: chmod 700 {folder}, or set BROKER_DATA to a folder of its own."
-    )
+        return PRIVATE_FOLDER
+    return mode
 
 
 def _holds_only_ours(folder: Path) -> bool:

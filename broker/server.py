@@ -1,7 +1,5 @@
 """The process behind `broker serve`: migrates, listens, says that it answers, drains, ends."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import os
@@ -62,7 +60,7 @@ async def _serve(asked: Asked) -> None:
     if asked.ready_file is not None:  # one that was killed leaves its own behind
         asked.ready_file.unlink(missing_ok=True)
     async with AsyncExitStack() as stack:
-        listening = stack.enter_context(_listening(asked.settings))
+        listening = stack.enter_context(_listening(asked))
         port = listening.getsockname()[1]
         settings, simulator = asked.settings, None
         base_url = settings.public_url or f"http://127.0.0.1:{port}"
@@ -165,8 +163,9 @@ def _migrated(settings: Settings) -> None:
         raise SystemExit(done.returncode)
 
 
-def _listening(settings: Settings) -> socket.socket:
+def _listening(asked: Asked) -> socket.socket:
     """The port, taken before anything is written; Misconfigured where it cannot be had."""
+    settings = asked.settings
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listening = socket.create_server(
@@ -175,10 +174,16 @@ def _listening(settings: Settings) -> socket.socket:
     except OSError as error:
         raise Misconfigured(
             f"{settings.host}:{settings.port} cannot be listened on: {error.strerror}."
-            " Choose another with --port, or --port 0 for a free one."
+            f" Choose another: {_elsewhere(settings.port, with_demo=asked.with_demo)}."
         ) from None
     listening.setblocking(False)
     return listening
+
+
+def _elsewhere(port: int, *, with_demo: bool) -> str:
+    """What to type where the port is taken; 0 takes a free one."""
+    other = port + 10 if port + 10 < 1 << 16 else 0
+    return f"BROKER_PORT={other} make run" if with_demo else f"broker serve --port {other}"
 
 
 def _config(faces: Door) -> uvicorn.Config:

@@ -1,7 +1,5 @@
 """Settings become services, by hand: one screen."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -96,7 +94,7 @@ def _wired(settings: Settings, base_url: str, vault: Vault, issuers: Issuers) ->
         base_url=base_url,
         db=db,
         callers=callers,
-        projects=Projects(db, seal),
+        projects=Projects(db, seal, settings.simulator_url),
         managing=Managing(db),
         licensing=licensing,
         syncing=syncing,

@@ -87,7 +87,6 @@ class CanAuthorize(Protocol):
         state: str,
         challenge: str,
         scopes: tuple[str, ...] = (),
-        login_hint: str | None = None,
     ) -> str:
         """Where the browser goes: code flow, PKCE S256, this state, exactly our redirect URI."""
 

@@ -26,7 +26,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A believed token: who (issuer and subject), what else it says, and when (microseconds).
+    """A believed token: who (issuer and subject), and what else it says.
 
     `digest` is SHA-256 over what was signed. The text of a signature has spare bits, so one token
     can be written in several ways: "once per hash" (safety 28) counts on this instead.
@@ -34,8 +34,6 @@ class Claims:
 
     issuer: str
     subject: str
-    issued_at: int
-    expires_at: int
     all: Mapping[str, object] = field(repr=False)
     digest: bytes
 

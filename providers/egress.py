@@ -110,13 +110,12 @@ class Egress:
         *,
         headers: Mapping[str, str] | None = None,
         total_s: float = TOTAL_S,
-        limit: int = BODY_LIMIT,
     ) -> Answer:
         """POST a form, the way token endpoints want it; fails as `get` does."""
         data = httpx.QueryParams(dict(form))
         sent = {"Content-Type": "application/x-www-form-urlencoded", **(headers or {})}
         return await self.request(
-            "POST", url, headers=sent, content=str(data).encode(), total_s=total_s, limit=limit
+            "POST", url, headers=sent, content=str(data).encode(), total_s=total_s
         )
 
     async def request(

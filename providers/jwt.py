@@ -22,7 +22,7 @@ from jose import jwk, jws
 from jose.backends.base import Key
 from jose.exceptions import JOSEError
 
-from providers.claims import Claims, Expected, check, instant
+from providers.claims import Claims, Expected, check
 from providers.errors import NotProven
 from providers.secret import Secret
 
@@ -38,7 +38,6 @@ KEY_TYPES: Mapping[str, tuple[Algorithm, tuple[str, ...]]] = {
 THUMBED = frozenset({"crv", "e", "kty", "n", "x", "y"})  # RFC 7638 §3.2
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_DETACHED = re.compile(r"([A-Za-z0-9_-]+)\.\.([A-Za-z0-9_-]+)")
 _NUMBER = re.compile(r"[A-Za-z0-9_-]+")
 _POINTING = ("crit", "zip", "jku", "x5u", "jwk")
 
@@ -65,7 +64,7 @@ async def verify(token: str, keys: Keys, expected: Expected, now: int) -> Claims
         raise NotProven("too-large", f"the token is longer than {LARGEST} characters")
     if not _COMPACT.fullmatch(token):
         raise NotProven("malformed", "this is not a signed JWT")
-    kid, alg = _named(token.partition(".")[0], typ="JWT")
+    kid, alg = _named(token.partition(".")[0])
     _verified(token, await keys.find(kid, alg, now))
     claims = _object(token.split(".")[1])
     if claims is None:
@@ -74,8 +73,6 @@ async def verify(token: str, keys: Keys, expected: Expected, now: int) -> Claims
     return Claims(
         issuer=expected.issuer,
         subject=str(claims["sub"]),
-        issued_at=instant(claims, "iat"),
-        expires_at=instant(claims, "exp"),
         all=claims,
         digest=hashlib.sha256(token.rpartition(".")[0].encode()).digest(),
     )
@@ -89,27 +86,17 @@ def unverified_issuer(token: str) -> str | None:
     return issuer if isinstance(issuer, str) else None
 
 
-def verify_detached(payload: bytes, signature: str, keys: KeySet) -> None:
-    """NotProven unless `signature` is a detached JWS (RFC 7515, appendix F) over these bytes."""
-    parts = _DETACHED.fullmatch(signature)
-    if parts is None or len(signature) > LARGEST:
-        raise NotProven("malformed", "this is not a detached signature")
-    kid, alg = _named(parts[1], typ="JOSE")
-    token = f"{parts[1]}.{_encoded(payload)}.{parts[2]}"
-    _verified(token, keys.pick(kid, alg))
-
-
-def _named(segment: str, *, typ: str) -> tuple[str, str]:
-    """Key id and algorithm of a header that is of this type and points to nothing outside."""
+def _named(segment: str) -> tuple[str, str]:
+    """Key id and algorithm of a header that is a JWT's and points to nothing outside."""
     header = _object(segment)
     if header is None:
         raise NotProven("malformed", "the header is not a JSON object")
     for name in _POINTING:
         if name in header:
             raise NotProven(f"header-{name}", f"the header holds {name}")
-    kind, kid, alg = header.get("typ", typ), header.get("kid"), header.get("alg")
-    if not isinstance(kind, str) or kind.upper() != typ:
-        raise NotProven("type", f"the token is of another type than {typ}")
+    kind, kid, alg = header.get("typ", "JWT"), header.get("kid"), header.get("alg")
+    if not isinstance(kind, str) or kind.upper() != "JWT":
+        raise NotProven("type", "the token is of another type than JWT")
     if alg not in ("RS256", "ES256"):
         raise NotProven("algorithm", "the token is not signed with RS256 or ES256")
     if not isinstance(kid, str) or not kid:
@@ -178,14 +165,14 @@ def _usable(one: object) -> Iterator[PublicKey]:
         return
     if not all(isinstance(one.get(n), str) and _NUMBER.fullmatch(one[n]) for n in numbers):
         return
-    if alg == "RS256" and not SMALLEST_RSA <= _bits(one["n"]) <= LARGEST_RSA:
-        return
     if alg == "ES256" and one.get("crv") != "P-256":
         return
     try:
+        if alg == "RS256" and not SMALLEST_RSA <= _bits(one["n"]) <= LARGEST_RSA:
+            return
         yield PublicKey(kid, alg, jwk.construct(one, alg))
     except (JOSEError, ValueError):
-        return  # a point off the curve, an exponent that is none
+        return  # a number that is none, a point off the curve
 
 
 class SigningKey:
@@ -258,7 +245,3 @@ def _bits(number: str) -> int:
 
 def _decoded(segment: str) -> bytes:
     return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-
-
-def _encoded(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

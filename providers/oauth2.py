@@ -106,7 +106,7 @@ def authorize_url(
     scopes: tuple[str, ...],
     state: str,
     challenge: str,
-    more: Mapping[str, str | None] | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> str:
     """The authorization request (RFC 6749 §4.1.1) as the address a browser is sent to."""
     query = {

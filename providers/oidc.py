@@ -43,7 +43,6 @@ class Party:
 class Discovery:
     """What an issuer says of itself (OpenID Connect Discovery §3), once its hosts are its own."""
 
-    issuer: str
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
@@ -87,7 +86,6 @@ class Issuers:
         nonce: str,
         challenge: str,
         now: int,
-        login_hint: str | None = None,
     ) -> str:
         """Where the browser goes to sign in: code flow, PKCE S256, state and nonce."""
         found = await self.discover(party.issuer, now)
@@ -98,7 +96,7 @@ class Issuers:
             scopes=SCOPES,
             state=state,
             challenge=challenge,
-            more={"nonce": nonce, "login_hint": login_hint},
+            more={"nonce": nonce},
         )
 
     async def sign_in(
@@ -184,7 +182,6 @@ def _discovery(issuer: str, document: object) -> Discovery:
     methods = document.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
     posts = isinstance(methods, list) and "client_secret_basic" not in methods
     return Discovery(
-        issuer=issuer,
         authorization_endpoint=_own(issuer, document, "authorization_endpoint"),
         token_endpoint=_own(issuer, document, "token_endpoint"),
         jwks_uri=_own(issuer, document, "jwks_uri"),

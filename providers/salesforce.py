@@ -66,7 +66,6 @@ class Salesforce:
         state: str,
         challenge: str,
         scopes: tuple[str, ...] = (),
-        login_hint: str | None = None,
     ) -> str:
         return oauth2.authorize_url(
             registration.origin + "/services/oauth2/authorize",
@@ -75,7 +74,6 @@ class Salesforce:
             scopes=_wanted(scopes),
             state=state,
             challenge=challenge,
-            more={"login_hint": login_hint},
         )
 
     async def exchange(

@@ -8,7 +8,7 @@ import orjson
 
 from scim import times
 from scim.errors import InvalidSyntax, InvalidValue
-from scim.members import MemberRef, take_members
+from scim.members import take_members
 from scim.schema import Attribute, Place, ResourceType
 from scim.tolerance import Tolerance
 from scim.values import Intake, Warning, is_empty, take, take_parts
@@ -27,7 +27,7 @@ class Accepted:
     """Unknown attributes by flat path, as they came: never returned, kept for a later mapping."""
 
     warnings: tuple[Warning, ...] = ()
-    members: tuple[MemberRef, ...] | None = None
+    members: tuple[str, ...] | None = None
     """What the body names of the attribute kept apart; None where it does not mention it."""
 
 
@@ -40,7 +40,7 @@ def accept(type: ResourceType, body: Mapping[str, Any], tolerance: Tolerance) ->
     intake = Intake(type, tolerance)
     check_schemas(type, body, tolerance)
     document: dict[str, Any] = {}
-    members: tuple[MemberRef, ...] | None = None
+    members: tuple[str, ...] | None = None
     seen: set[str] = set()
     for key, raw in body.items():
         place = type.find(key, short=tolerance.short_names) if "." not in _tail(key) else None

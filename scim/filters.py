@@ -19,7 +19,6 @@ Reader: TypeAlias = Callable[[Any], Sequence[Any]]
 TEXTUAL = frozenset({"string", "reference", "binary"})
 UNORDERED = frozenset({"boolean", "binary"})
 SUBSTRING = frozenset({"co", "sw", "ew"})
-NUMBERS = frozenset({"integer", "decimal"})
 
 HOLDS: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,

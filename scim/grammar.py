@@ -15,7 +15,6 @@ MOST_TERMS = 50
 DEEPEST = 20
 
 OPERATORS = frozenset({"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"})
-WORDS = frozenset({"and", "or", "not", "pr"}) | OPERATORS
 
 TOKEN = re.compile(
     r"""[ \t\r\n]*(?:

@@ -12,27 +12,19 @@ from scim.values import Intake, is_empty
 
 
 @dataclass(frozen=True, slots=True)
-class MemberRef:
-    """One member as a client names it; whether it exists is the host's to know."""
-
-    value: str
-    type: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class MemberChange:
     """One step of a PATCH on members; steps apply in order."""
 
     op: Literal["add", "remove", "replace", "remove_where"]
-    members: tuple[MemberRef, ...] = ()
-    """Whom to add, to remove, or the whole new set; each value once."""
+    members: tuple[str, ...] = ()
+    """The ids of whom to add, to remove, or the whole new set; each value once."""
 
     where: Callable[[Mapping[str, Any]], bool] | None = None
     """With `remove_where`: whether a member as answered (value, type, display, $ref) goes."""
 
 
-def take_members(attribute: Attribute, raw: Any, intake: Intake) -> tuple[MemberRef, ...]:
-    """The members a value names, each once, in order; InvalidValue names what is missing.
+def take_members(attribute: Attribute, raw: Any, intake: Intake) -> tuple[str, ...]:
+    """The ids a value names, each once, in order; InvalidValue names what is missing.
 
     Null and display are ignored (Entra sends `"$ref": null`, Okta `"display": null`); a bare
     id is a member where shapes are loose.
@@ -43,17 +35,16 @@ def take_members(attribute: Attribute, raw: Any, intake: Intake) -> tuple[Member
         raw = [raw]
     if not isinstance(raw, list):
         raise InvalidValue(f'"{attribute.path}" must be a list of objects.')
-    members: dict[str, MemberRef] = {}
+    members: dict[str, None] = {}
     for each in raw:
         if not is_empty(each):
-            member = _member(attribute, each, intake)
-            members.setdefault(member.value, member)
-    return tuple(members.values())
+            members[_member(attribute, each, intake)] = None
+    return tuple(members)
 
 
-def _member(attribute: Attribute, raw: Any, intake: Intake) -> MemberRef:
+def _member(attribute: Attribute, raw: Any, intake: Intake) -> str:
     if isinstance(raw, str) and intake.tolerance.loose_shapes:
-        return MemberRef(raw)
+        return raw
     if not isinstance(raw, dict):
         raise InvalidValue(f'"{attribute.path}" must be a list of objects with a value.')
     parts: dict[str, Any] = {}
@@ -71,7 +62,7 @@ def _member(attribute: Attribute, raw: Any, intake: Intake) -> MemberRef:
         raise InvalidValue(f'"{attribute.path}.value" must be the id of a resource.')
     if not is_empty(kind) and not isinstance(kind, str):
         raise InvalidValue(f'"{attribute.path}.type" must be a text.')
-    return MemberRef(value, kind or None)
+    return value
 
 
 def change_of(
@@ -95,7 +86,7 @@ def _removal(attribute: Attribute, inner: Node | None, value: Any, intake: Intak
     if inner is not None:
         named = _named(inner)
         if named is not None:
-            return MemberChange("remove", tuple(MemberRef(each) for each in dict.fromkeys(named)))
+            return MemberChange("remove", tuple(dict.fromkeys(named)))
         return MemberChange("remove_where", where=compiled(inner, ElementScope(attribute)))
     if value is ... or value is None:
         return MemberChange("replace", ())

@@ -26,8 +26,6 @@ class Patched:
     document: dict[str, Any]
     extras: dict[str, Any]
     warnings: tuple[Warning, ...]
-    changed: bool
-    """Whether the document differs from the one before; members and extras are not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class Patch:
         beside = dict(extras)
         for aside in self.asides:
             aside.apply(beside)
-        return Patched(after, beside, self.warnings, after != before)
+        return Patched(after, beside, self.warnings)
 
 
 def _operations(body: Mapping[str, Any], tolerance: Tolerance) -> list[dict[str, Any]]:

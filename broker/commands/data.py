@@ -1,13 +1,13 @@
 """The commands that show or change data, beside a running service on the same database."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from broker.domain.callers import SCOPES
 
 F = TypeVar("F", bound=Callable[..., Any])
 UNLIMITED = "unlimited"
@@ -49,7 +49,7 @@ def project_add(name: str, project: str, as_json: bool) -> None:
 @click.option("--oidc-issuer", help="The one issuer whose sign-ins are believed.")
 @click.option("--oidc-client-id", help="Our client id there.")
 @click.option("--oidc-secret-file", type=click.Path(exists=True, path_type=Path))
-@click.option("--oidc-claim", help="A claim that never changes, as in oid=externalId.")
+@click.option("--oidc-claim", help="A claim that never changes, as in oid=externalId; '' for none.")
 @click.option("--capacity", help=f"How many licenses there are, or {UNLIMITED}.")
 @common
 def project_set(
@@ -63,14 +63,15 @@ def project_set(
 ) -> None:
     """Change a project; what is not said stays as it is."""
     from broker.commands import operating
-    from broker.service.projects import SignIn
+    from broker.service.projects import UNSAID, SignIn
 
     sign_in = None
     if oidc_issuer or oidc_client_id or oidc_secret_file or oidc_claim:
         if not (oidc_issuer and oidc_client_id):
             raise click.UsageError("--oidc-issuer and --oidc-client-id belong together.")
         secret = oidc_secret_file.read_text().strip() if oidc_secret_file else None
-        sign_in = SignIn(oidc_issuer, oidc_client_id, secret, oidc_claim)
+        claim = UNSAID if oidc_claim is None else oidc_claim or None
+        sign_in = SignIn(oidc_issuer, oidc_client_id, secret, claim)
     _do(operating.set_project(sign_in, _number(capacity)), project, as_json)
 
 
@@ -93,12 +94,19 @@ def directory_list(project: str, as_json: bool) -> None:
 @click.option(
     "--window-s", default=300, show_default=True, help="The silence, in seconds, that ends a run."
 )
+@click.option(
+    "--tolerance",
+    type=click.Choice(["standard", "strict"]),
+    default="standard",
+    show_default=True,
+    help="How much of an identity provider's dialect is accepted.",
+)
 @common
-def directory_add(name: str, window_s: int, project: str, as_json: bool) -> None:
+def directory_add(name: str, window_s: int, tolerance: str, project: str, as_json: bool) -> None:
     """Make a directory; prints its SCIM base URL and token, once."""
     from broker.commands import operating
 
-    _do(operating.add_directory(name, window_s), project, as_json)
+    _do(operating.add_directory(name, window_s, tolerance), project, as_json)
 
 
 @directory.group("token")
@@ -142,7 +150,13 @@ def apikey_list(project: str, as_json: bool) -> None:
 
 @apikey.command("add")
 @click.argument("name")
-@click.option("--scope", "scopes", multiple=True, required=True, help="Repeat, or use commas.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    help=f"What it may ask; repeat, or use commas. Scopes: {', '.join(sorted(SCOPES))}.",
+)
 @click.option("--connector", "connectors", multiple=True, help="Limit the key to this connector.")
 @click.option("--step-type", "step_types", multiple=True, help="Limit it to this step type.")
 @click.option(

@@ -1,7 +1,5 @@
 """`broker migrate`: look where a database stands, and bring it to the newest revision."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from typing import Any

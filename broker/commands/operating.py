@@ -1,12 +1,12 @@
 """What an operator asks for at the command line: each verb answers once, as JSON and as words."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import click
 
 from broker import wiring
 from broker.config import Misconfigured, Settings
@@ -48,9 +48,12 @@ async def _answer(settings: Settings, project: str, verb: Verb) -> Said:
 async def beside(settings: Settings) -> AsyncIterator[Broker]:
     """The broker's services on the database that a `serve` may be using.
 
-    Without a key of its own a command works on the demo, where one was started in the data folder.
+    Without a key of its own a command works on the demo, where one was started in the data folder,
+    and says so on standard error.
     """
-    settings = demo.adopted(settings)
+    given, settings = settings, demo.adopted(settings)
+    if settings is not given:
+        click.echo(f"on the demo in {settings.data}", err=True)
     if (path := settings.sqlite_path) is not None and not path.is_file():
         raise Misconfigured(f"There is no database at {path} yet; run: broker migrate")
     db = await wiring.connected(settings)
@@ -89,12 +92,15 @@ def set_project(sign_in: SignIn | None, capacity: int | str | None) -> Verb:
     """The project's identity provider and capacity; what is not said stays."""
 
     async def verb(broker: Broker, project: Project) -> Said:
+        had_secret, dropped = project.oidc_secret is not None, ""
         if sign_in is not None:
             project = await broker.projects.change(project.id, by=BY, sign_in=sign_in)
+        if had_secret and project.oidc_secret is None:
+            dropped = " The old client secret was for another issuer or client and is dropped."
         if capacity != KEEP:
             given = None if capacity is None else int(capacity)
             await broker.licensing.capacity(_operator(project), given)
-        return Said(_project(project), f"Project {project.name} is set.")
+        return Said(_project(project), f"Project {project.name} is set.{dropped}")
 
     return verb
 
@@ -114,11 +120,13 @@ def list_directories() -> Verb:
     return verb
 
 
-def add_directory(name: str, window_s: int) -> Verb:
+def add_directory(name: str, window_s: int, tolerance: str) -> Verb:
     """A new directory, with the address and the token its identity provider needs."""
 
     async def verb(broker: Broker, project: Project) -> Said:
-        made, token = await broker.syncing.add(project.id, name, by=BY, window_s=window_s)
+        made, token = await broker.syncing.add(
+            project.id, name, by=BY, tolerance=tolerance, window_s=window_s
+        )
         base_url = _scim(broker, made.id)
         words = f"SCIM base URL  {base_url}\nToken          {token}\nThe token is shown this once."
         return Said({"directory": made.id, "scim": {"base_url": base_url, "token": token}}, words)
@@ -245,6 +253,7 @@ def _project(project: Project) -> dict[str, Any]:
         "name": project.name,
         "oidc_issuer": project.oidc_issuer,
         "oidc_client_id": project.oidc_client_id,
+        "oidc_client_secret": {"has_value": project.oidc_secret is not None},
         "oidc_claim": project.oidc_claim,
     }
 

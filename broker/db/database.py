@@ -18,6 +18,10 @@ class Unavailable(Exception):
     """The database could not do it now; nothing of the unit was kept, asking again is safe."""
 
 
+class Unstorable(ValueError):
+    """A value that the database has no place for, such as U+0000 in a text; nothing was kept."""
+
+
 class Transaction(Protocol):
     """One transaction, as a unit of work sees it: plain calls, no await, no network.
 

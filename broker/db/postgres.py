@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import psycopg
 from psycopg.errors import (
+    DataError,
     DeadlockDetected,
     ForeignKeyViolation,
     SerializationFailure,
@@ -20,7 +21,15 @@ from psycopg.errors import (
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from broker.db.database import Clock, Duplicate, Row, Unavailable, Unit, system_clock
+from broker.db.database import (
+    Clock,
+    Duplicate,
+    Row,
+    Unavailable,
+    Unit,
+    Unstorable,
+    system_clock,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -130,6 +139,8 @@ class PostgresDatabase:
                 time.sleep(random.uniform(0, 0.05))  # so that the two do not meet again in step
             except UniqueViolation as error:
                 raise Duplicate(error.diag.constraint_name or "") from error
+            except DataError as error:  # without the driver's words: they may quote the value
+                raise Unstorable("the database has no place for a value") from error
             except (psycopg.OperationalError, PoolTimeout) as error:
                 raise Unavailable("the database cannot be reached now") from error
 

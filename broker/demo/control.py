@@ -1,7 +1,5 @@
 """The simulator's switchboard over HTTP, for rehearsals and for tests in another process."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 

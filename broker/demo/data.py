@@ -1,7 +1,5 @@
 """What the demo holds: people out of a directory, a key that may do all, a connector that works."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import httpx

@@ -1,7 +1,5 @@
 """What the pretend Salesforce remembers: apps, users, codes, approvals and their tokens."""
 
-from __future__ import annotations
-
 import secrets
 from collections import Counter
 from dataclasses import dataclass, field

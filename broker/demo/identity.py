@@ -4,8 +4,6 @@
 of its keys stands one of a kind nobody here takes, as at many real issuers.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """The few lines of HTML and form parsing the pretend programs need."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from html import escape
 from urllib.parse import parse_qsl, urlencode

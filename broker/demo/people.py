@@ -1,7 +1,5 @@
 """The people of the demo: 120 invented employees of Acme, two of them with odd records."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"

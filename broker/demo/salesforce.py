@@ -4,8 +4,6 @@ Faithful where a client can notice: error codes and texts, no `expires_in`, no r
 refresh answer unless the app rotates, `instance_url` and `id` beside the tokens.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import hmac

@@ -1,7 +1,5 @@
 """A little of the pretend Salesforce's API: who a token belongs to, limits, and one query."""
 
-from __future__ import annotations
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route

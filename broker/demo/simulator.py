@@ -4,8 +4,6 @@ It listens on 127.0.0.1 and is reached as http://localhost:PORT, the broker as 1
 do not know ports, so the two need different names.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import socket

@@ -1,7 +1,5 @@
 """The demo: beside `serve --demo` stand pretend programs; the database is filled once."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,14 +14,13 @@ from broker.demo import data, simulator
 from broker.demo.simulator import Simulator
 from broker.wiring import Broker
 
-FOLDER = "demo"
 KEY_FILE = "encryption.key"
 ENV_FILE = "env"
 
 
 def adopted(settings: Settings) -> Settings:
     """The demo's settings where no key was given and a demo was started here; else the same."""
-    folder = settings.data / FOLDER
+    folder = settings.of_the_demo
     if settings.encryption_keys is not None or not (folder / KEY_FILE).is_file():
         return settings
     return _own(settings)
@@ -35,7 +32,7 @@ async def beside(settings: Settings, port: int) -> AsyncIterator[tuple[Settings,
 
     They take the port after the broker's, so that bookmarks hold from one start to the next.
     """
-    premises.open_folder(settings.data / FOLDER)
+    premises.open_folder(settings.of_the_demo)
     async with _served(port) as pretend:
         settings = _own(settings).with_(simulator_url=pretend.base_url)
         yield settings, pretend
@@ -69,7 +66,7 @@ def _env(base_url: str, told: dict[str, Any]) -> str:
 
 
 def _own(settings: Settings) -> Settings:
-    folder = premises.open_folder(settings.data / FOLDER)
+    folder = premises.open_folder(settings.of_the_demo)
     key = premises.kept_key(folder / KEY_FILE, seal.new_key("demo"))
     return settings.with_(data=folder, encryption_keys=SecretStr(key))
 
@@ -89,13 +86,19 @@ async def _served(port: int) -> AsyncIterator[Simulator]:
         await context.__aexit__(None, None, None)
 
 
-def welcome(said: dict[str, Any]) -> str:
-    """What `make run` prints: where to look, and two calls to try."""
+def welcome(said: dict[str, Any], broker: str = "broker") -> str:
+    """What `make run` prints: where to look, and two calls to try; `broker` is how it was typed."""
     scim, key = said["scim"], said["api_key"]["key"]
+    looks = [f"Look around        {broker} admin link"]
+    if "admin_link" in said:
+        looks = [
+            f"Look around        {said['admin_link']}",
+            f"A new link         {broker} admin link",
+        ]
     lines = [
         f"The broker answers at {said['base_url']}. Ctrl-C ends it.",
         "",
-        f"Look around        {said.get('admin_link') or 'broker admin link'}",
+        *looks,
         f"Pretend programs   {said['simulator']}/control",
         "",
         "Push a person, as an identity provider does:",

@@ -1,7 +1,5 @@
 """What all pretend programs share: a clock that can be moved, and switches for their troubles."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from dataclasses import dataclass, field

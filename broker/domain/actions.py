@@ -1,6 +1,6 @@
 """The items of AuthenticateUser, in and out, and what is proven (R82 to R103, safety 30)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -29,14 +29,8 @@ class UnknownItemName(Invalid):
     more = MappingProxyType({"ccowException": "UnknownItemName"})
 
 
-class NameValueCountMismatch(Invalid):
-    """As many values are needed as there are names."""
-
-    more = MappingProxyType({"ccowException": "NameValueCountMismatch"})
-
-
 class State(StrEnum):
-    """Where an action that was asked for stands."""
+    """Where an action that was asked for stands; many expire in one statement (safety 8)."""
 
     PENDING = "pending"
     PROVEN = "proven"
@@ -49,7 +43,6 @@ class Event(StrEnum):
 
     PROVEN = "proven"
     ANSWERED = "answered"
-    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +113,6 @@ NEXT = {
     (State.PENDING, Event.PROVEN): State.PROVEN,  # safety 29: the person's part is done
     (State.PENDING, Event.ANSWERED): State.DONE,  # R82: evidence was enough
     (State.PROVEN, Event.ANSWERED): State.DONE,  # safety 29: the asker brought the code
-    (State.PENDING, Event.ENDED): State.EXPIRED,  # too late
-    (State.PROVEN, Event.ENDED): State.EXPIRED,  # too late, or safety 8: suspended meanwhile
 }
 
 
@@ -136,7 +127,7 @@ def after(
     """This action once `event` has happened; Conflict where the table has no row.
 
     Proof brings the `user` and the code's keyed hash, an answer its `verdict`. The code is gone
-    after either end.
+    once it is answered.
     """
     if (state := NEXT.get((action.state, event))) is None:
         raise Conflict(f"An action that is {action.state} cannot be {event}")
@@ -150,16 +141,6 @@ def after(
         verdict=verdict,
         version=action.version + 1,
     )
-
-
-def paired(item_names: Sequence[str], values: Sequence[str]) -> dict[str, str]:
-    """Names with their values, in order; NameValueCountMismatch where one is left over (R103)."""
-    if len(item_names) != len(values):
-        raise NameValueCountMismatch(
-            f"{len(item_names)} names came with {len(values)} values",
-            reason="name-value-count-mismatch",
-        )
-    return dict(zip(item_names, values, strict=True))
 
 
 def expected_of(items: Mapping[str, str]) -> tuple[Expected, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from broker.domain import names
 from broker.domain.errors import Forbidden
 
 SCOPES = frozenset(
@@ -79,6 +80,24 @@ class Caller:
                 f"{scope} is needed; {self.name or self.kind} has {has}.",
                 reason="insufficient-scope",
                 next=f"Use a key made with --scope {scope}.",
+            )
+        return self
+
+    def is_for(self, connector: str) -> bool:
+        """Whether it may come near the connector of that name: keys may be limited (safety 22)."""
+        allowed = {names.key(name) for name in self.connectors}
+        return not allowed or names.key(connector) in allowed
+
+    def require_connector(self, name: str) -> Caller:
+        """Itself, unless it is a key for other connectors only (safety 22).
+
+        The same words whatever exists: a limited key learns nothing of the others (safety 3).
+        """
+        if not self.is_for(name):
+            raise Forbidden(
+                f"The key {self.name or self.id} is not for this connector.",
+                reason="connector-not-allowed",
+                next=f"It is for {', '.join(sorted(self.connectors))}.",
             )
         return self
 

@@ -1,10 +1,9 @@
 """Directories: identity providers that push people to us, and whether they may right now."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
-from broker.domain.clock import DAY, SECOND
-from broker.domain.errors import Conflict
+from broker.domain.clock import DAY
 
 PUSH_WINDOW_LIMIT = DAY  # a push run never stays open longer (semantics.md c.6)
 
@@ -14,14 +13,6 @@ class State(StrEnum):
 
     ENABLED = "enabled"
     DISABLED = "disabled"
-    DELETED = "deleted"
-
-
-class Event(StrEnum):
-    """What an administrator does to a directory."""
-
-    DISABLED = "disabled"
-    ENABLED = "enabled"
     DELETED = "deleted"
 
 
@@ -46,26 +37,3 @@ class Directory:
     def is_enabled(self) -> bool:
         """Whether pushes are taken and Sync now may be asked for (R110, R111)."""
         return self.state is State.ENABLED
-
-    @property
-    def window(self) -> int:
-        """The silence that ends a push run, in microseconds."""
-        return self.window_s * SECOND
-
-
-NEXT = {
-    (State.ENABLED, Event.DISABLED): State.DISABLED,  # R111
-    (State.DISABLED, Event.ENABLED): State.ENABLED,  # R111
-    (State.ENABLED, Event.DELETED): State.DELETED,  # R113
-    (State.DISABLED, Event.DELETED): State.DELETED,  # R113
-}
-
-
-def after(directory: Directory, event: Event) -> Directory:
-    """This directory once `event` has happened; Conflict where the table has no row."""
-    if (state := NEXT.get((directory.state, event))) is None:
-        raise Conflict(
-            f"A directory that is {directory.state} cannot be {event}",
-            reason=f"directory-{directory.state}",
-        )
-    return replace(directory, state=state)

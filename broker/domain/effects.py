@@ -17,7 +17,6 @@ class Effect(StrEnum):
     TAKE_LICENSE = "take license"
     FREE_LICENSE = "free license"
     PROMOTE = "promote"  # U6, once the license is free
-    ANNOUNCE = "announce"  # the event user.activated
     DROP_TOKENS = "drop tokens"
     CANCEL_PAUSES = "cancel pauses"
     END_SESSIONS = "end sessions"  # sessions, links, connect sessions, pending actions
@@ -52,7 +51,6 @@ def between(before: User, user: User) -> frozenset[Effect]:
         Effect.TAKE_LICENSE: user.is_held and not before.is_held,
         Effect.FREE_LICENSE: freed,
         Effect.PROMOTE: freed,
-        Effect.ANNOUNCE: moved and user.is_active,
         Effect.DROP_TOKENS: ended,
         Effect.CANCEL_PAUSES: ended,
         Effect.END_SESSIONS: ended,

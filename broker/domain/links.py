@@ -25,7 +25,7 @@ class State(StrEnum):
     CLAIMED = "claimed"
     DONE = "done"
     FAILED = "failed"
-    VOID = "void"
+    VOID = "void"  # every link of a person or connector, in one statement (safety 8, 14)
 
 
 class Event(StrEnum):
@@ -36,7 +36,6 @@ class Event(StrEnum):
     COMPLETED = "completed"
     REFUSED = "refused"
     EXPIRED = "expired"
-    VOIDED = "voided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +84,6 @@ NEXT = {
     (State.CLAIMED, Event.REFUSED): State.FAILED,  # K3: wrong account, or the code was refused
     (State.OPEN, Event.EXPIRED): State.FAILED,  # K3
     (State.CLAIMED, Event.EXPIRED): State.FAILED,  # K3: whoever claimed it is gone
-    (State.OPEN, Event.VOIDED): State.VOID,  # safety 8
-    (State.CLAIMED, Event.VOIDED): State.VOID,  # safety 8, 14: the new grant is dropped
 }
 
 

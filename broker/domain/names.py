@@ -59,10 +59,11 @@ def visible(text: str, *, what: str, limit: int, pointer: str = "") -> str:
     return text
 
 
-def named(text: str, *, what: str = "The name", pointer: str = "/name") -> Name:
+def named(text: str) -> Name:
     """The name of a connector or directory: trimmed, visible, up to 100 characters (R65)."""
     trimmed = unicodedata.normalize("NFC", text).strip()
-    return Name(visible(trimmed, what=what, limit=NAME_LIMIT, pointer=pointer), key(trimmed))
+    shown = visible(trimmed, what="The name", limit=NAME_LIMIT, pointer="/name")
+    return Name(shown, key(trimmed))
 
 
 def user_name(text: str) -> str:

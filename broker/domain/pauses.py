@@ -24,9 +24,6 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-OPEN = frozenset({State.WAITING, State.READY, State.CLAIMED})
-
-
 class Event(StrEnum):
     """What can happen to a pause; the words end the sentence "it cannot be …"."""
 
@@ -79,11 +76,6 @@ class Pause:
     claimed_at: int | None = None
     expires_at: int | None = None
     reason: str | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it still waits, is ready, or is claimed: one open pause a step."""
-        return self.state in OPEN
 
 
 NEXT = {

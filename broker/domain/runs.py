@@ -1,11 +1,9 @@
 """Sync runs and their records; Success, Partial success and Failure are counted, never set."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from broker.domain.directories import PUSH_WINDOW_LIMIT
-from broker.domain.errors import Conflict
 from broker.domain.mapping import Warning
 
 
@@ -93,14 +91,6 @@ class Counts:
         return self.created + self.updated + self.unchanged + self.suspended + self.deleted
 
 
-def counted(results: Iterable[Result]) -> Counts:
-    """How many of these results there are of each."""
-    numbers = dict.fromkeys((result.value for result in Result), 0)
-    for result in results:
-        numbers[result.value] += 1
-    return Counts(**numbers)
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """One value a record changed, before and after; None where there was none."""
@@ -183,13 +173,6 @@ def status(counts: Counts, *, warnings: int, reason: Ending | None = None) -> St
     if reason is None and not counts.failed and not warnings:
         return Status.SUCCESS  # R2: no record at all is a success too
     return Status.PARTIAL_SUCCESS if counts.applied else Status.FAILURE  # R3, R8; else R4
-
-
-def ended(run: Run, *, now: int, reason: Ending | None = None) -> Run:
-    """This run at its end, early where there is a reason; Conflict where it has ended already."""
-    if run.state is State.ENDED:
-        raise Conflict("This run has ended already", reason="run-ended")
-    return replace(run, state=State.ENDED, ended_at=now, reason=reason)
 
 
 def is_over(run: Run, *, window: int, now: int) -> bool:

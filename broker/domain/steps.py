@@ -8,13 +8,14 @@ from broker.domain.connectors import Policy
 
 
 class Subject(StrEnum):
-    """Whom the caller named: a person by their status, somebody unknown, or nobody."""
+    """Whom the caller named: a person by their status, one of several, somebody unknown, nobody."""
 
     ACTIVE = "active"
     INVITED = "invited"
     QUEUED = "queued"
     SUSPENDED = "suspended"
     DELETED = "deleted"
+    AMBIGUOUS = "ambiguous"  # several people have that name, and none of them is suspended
     UNKNOWN = "unknown"
     NONE = "none"
 
@@ -142,6 +143,8 @@ def _row(facts: Facts) -> Decision:
             return _error("F2", "user-not-active")
         case Facts(user_authentication=True, subject=Subject.INVITED | Subject.QUEUED):
             return _error("F2", "user-not-active")
+        case Facts(subject=Subject.AMBIGUOUS):  # never a guess, with E off neither
+            return _error("F19", "unknown-subject")
         case Facts(user_authentication=False):
             return _as_connector("F3", _if_unknown(facts, None))
         case Facts(supported=False):
@@ -233,6 +236,8 @@ MESSAGES = {
     "F17": "Somebody is there to be asked, but the call does not say who.",
     "F18a": "The connector user has to be authorized again by an administrator.",
     "F18b": "The connector user's sign-in cannot be renewed just now; ask again soon.",
-    "F19": "The person named for this step is not known here.",
+    "F19": "No one person here has the name given for this step.",
+    "P1": "The step waits already, for another attempt or another key that asked.",
+    "P4": "The step was claimed and is running; its result is waited for.",
     "F20": "This attempt already ran as a person and does not go on as the connector user.",
 }

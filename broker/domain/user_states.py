@@ -70,6 +70,14 @@ def provisioned(user: User, *, now: int, tombstones: Iterable[User] = ()) -> Aft
     return After(row, changed, frozenset({Effect.INVITE} if invited else ()))
 
 
+def left_behind(user: User, id: str, *, now: int) -> User:
+    """The tombstone, under an id of its own, of names that this person goes on without (safety 6):
+    an administrator suspended them, and a name keeps that.
+    """
+    tombstone = _delete(user, Moment(now, Licenses(user.project, 0)))
+    return replace(tombstone, id=id, version=1, created_at=now, changed_at=now)
+
+
 def _always(_user: User, _moment: Moment) -> bool:
     return True
 

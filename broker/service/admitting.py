@@ -1,9 +1,6 @@
 """What a key may ask about, and what it gets: read again in the transaction that answers."""
 
-from __future__ import annotations
-
 from broker.db.database import Transaction
-from broker.domain import names
 from broker.domain.callers import Caller, Kind
 from broker.domain.errors import Forbidden, Unknown
 from broker.domain.steps import Identity, Outcome
@@ -26,17 +23,11 @@ def still(tx: Transaction, caller: Caller) -> Caller:
 
 def allow(tx: Transaction, caller: Caller, request: StepRequest) -> None:
     """Forbidden where the key is limited to others; the same words whatever exists (safety 3)."""
-    allowed = {names.key(name) for name in caller.connectors}
-    key = names.key(request.connector)
-    if allowed and request.connector.startswith("con_"):
-        found = connectors.meant(tx, caller.project, request.connector)
-        key = found.name_key if found else ""
-    if allowed and key not in allowed:
-        raise Forbidden(
-            f"The key {caller.name or caller.id} is not for this connector.",
-            reason="connector-not-allowed",
-            next=f"It is for {', '.join(sorted(caller.connectors))}.",
-        )
+    called = request.connector
+    if called.startswith("con_"):
+        found = connectors.meant(tx, caller.project, called)
+        called = found.name if found else ""
+    caller.require_connector(called)
     if caller.step_types and request.step_type not in caller.step_types:
         raise Forbidden(
             f"The key {caller.name or caller.id} is not for this step type.",

@@ -43,7 +43,7 @@ class StepRequest:
             connector=body.text("connector"),
             step=step.text("id"),
             step_type=step.text("type"),
-            scopes=step.texts("scopes"),
+            scopes=step.scopes("scopes"),
             execution=execution.text("id"),
             flow=execution.text_or_none("flow"),
             attempt=execution.number("attempt", default=1),

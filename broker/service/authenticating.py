@@ -1,7 +1,5 @@
 """The AuthenticateUser action: Pass for a person who is proven, expected and active; else Fail."""
 
-from __future__ import annotations
-
 import hmac
 import secrets
 from dataclasses import dataclass, replace
@@ -17,7 +15,7 @@ from broker.domain.clock import MINUTE
 from broker.domain.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Unknown
 from broker.domain.links import Link, Purpose
 from broker.domain.users import User
-from broker.service import acting, admitting
+from broker.service import acting, admitting, proving
 from broker.service.acting import ActionAnswer, ActionRequest
 from broker.service.authorizing import Authorizing
 from broker.service.recognizing import Recognizing, first_shown, person_of, proven
@@ -84,7 +82,9 @@ class Authenticating:
         return acting.discovery(await self.signing.public(caller.project))
 
     async def page(self, link_id: str) -> ActionPage:
-        """What the link's page shows; it names the asker (safety 29). NotFound when it is over."""
+        """What the link's page shows; it names the asker (safety 29). Conflict when it is over,
+        NotFound where the link is no action's.
+        """
         return await self.db.read(self._paging, link_id)
 
     async def prove(self, link_id: str, caller: Caller) -> Proof:
@@ -262,13 +262,17 @@ def _note(tx: Transaction, actor: str, action: Action) -> None:
 
 
 def _open(tx: Transaction, link_id: str, *, lock: bool = False) -> tuple[Link, Action]:
-    """The open link and its pending action; NotFound where either is over."""
+    """The open link and its pending action; Conflict where either is over, also for a button
+    pressed twice (K3). NotFound where the link is no action's.
+    """
     link = links.get(tx, links.project_of(tx, link_id) or "", link_id, lock=lock)
-    if not link.is_open or link.coupon is None:
+    if link.coupon is None:
         raise NotFound()
-    action = actions.get(tx, link.project, link.coupon, lock=lock)
-    if action.state is not State.PENDING:
-        raise NotFound()
+    action = actions.find(tx, link.project, link.coupon, lock=lock)
+    if action is None or action.expires_at <= tx.now or action.state is not State.PENDING:
+        raise proving.over()
+    if not link.is_open:
+        raise proving.over()
     return link, action
 
 

@@ -1,7 +1,5 @@
 """Links: send one person to one provider, and take the callback of exactly that one (K1-K3)."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -173,6 +171,7 @@ class Authorizing:
         connector = connectors.meant(tx, caller.project, called)
         if connector is None:
             raise NotFound()
+        caller.require_connector(connector.name)
         if not self.programs.definition(connector.type).user_authentication:
             raise Conflict(
                 "People do not authenticate themselves at a connector of this type.",

@@ -1,7 +1,5 @@
 """What is kept outside a document and made anew for each answer: members, groups, our status."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

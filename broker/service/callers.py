@@ -1,7 +1,5 @@
 """Which directory, service, administrator or person is calling."""
 
-from __future__ import annotations
-
 import hmac
 import secrets
 from collections.abc import Iterable

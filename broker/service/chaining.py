@@ -1,7 +1,5 @@
 """The audit's chain, made behind the commit: within it, replicas would wait in line (safety 34)."""
 
-from __future__ import annotations
-
 import hashlib
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Units that change a connector: held, checked against the table, written down (rows C)."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from broker.db.database import Transaction
@@ -36,9 +34,16 @@ def seen(tx: Transaction, programs: Programs, connector: Connector) -> Connector
     )
 
 
-def hold(tx: Transaction, project: str, id: str, version: int | None) -> Connector:
+def reach(tx: Transaction, caller: Caller, id: str, *, lock: bool = False) -> Connector:
+    """The connector, if this caller may come near it; NotFound, or Forbidden (safety 22)."""
+    connector = connectors.get(tx, caller.project, id, lock=lock)
+    caller.require_connector(connector.name)
+    return connector
+
+
+def hold(tx: Transaction, caller: Caller, id: str, version: int | None) -> Connector:
     """The connector, held until the unit ends; Stale where it is not the version seen."""
-    connector = connectors.get(tx, project, id, lock=True)
+    connector = reach(tx, caller, id, lock=True)
     if version is not None and version != connector.version:
         raise Stale(reason="connector-changed", next="Read the connector again.")
     return connector
@@ -54,6 +59,7 @@ def create(
         raise Invalid(problem.detail, reason="unknown-type", problems=(problem,))
     definition = programs.definition(type)
     form = forms.read(definition, said, None)
+    caller.require_connector(form.name.text)
     _free(tx, caller, form.name.key)
     if definition.single_per_project and connectors.only(tx, caller.project, type):
         raise only_one(definition)
@@ -86,7 +92,7 @@ def configure(
     tx: Transaction, programs: Programs, caller: Caller, id: str, said: Said, version: int | None
 ) -> ConnectorView:
     """C2, C9, and everything that is changed on the way or later."""
-    before = hold(tx, caller.project, id, version)
+    before = hold(tx, caller, id, version)
     if before.state is State.DISABLED:
         raise Conflict("A disabled connector is enabled first.", reason="connector-disabled")
     definition = programs.definition(before.type)
@@ -124,7 +130,7 @@ def connect(
     tx: Transaction, programs: Programs, caller: Caller, id: str, version: int | None
 ) -> ConnectorView:
     """C6."""
-    before = hold(tx, caller.project, id, version)
+    before = hold(tx, caller, id, version)
     definition = programs.definition(before.type)
     connector = after(before, Event.FINISHED, now=tx.now)
     connectors.change(tx, connector)
@@ -144,7 +150,7 @@ def switch(
     version: int | None,
 ) -> ConnectorView:
     """User authentication on or off, and its policy (R3, R4, R20, R33)."""
-    before = hold(tx, caller.project, id, version)
+    before = hold(tx, caller, id, version)
     definition = programs.definition(before.type)
     connector = authenticating_users(
         before,
@@ -164,7 +170,7 @@ def turn(
     tx: Transaction, programs: Programs, caller: Caller, id: str, event: Event, version: int | None
 ) -> ConnectorView:
     """C10; whatever waits for a connector that is disabled waits no more (P10)."""
-    connector = after(hold(tx, caller.project, id, version), event, now=tx.now)
+    connector = after(hold(tx, caller, id, version), event, now=tx.now)
     connectors.change(tx, connector)
     if event is Event.DISABLED:
         pauses.cancel_connector(tx, caller.project, id, "connector-disabled")
@@ -175,7 +181,7 @@ def turn(
 
 def delete(tx: Transaction, caller: Caller, id: str, name: str, version: int | None) -> None:
     """C11."""
-    connector = hold(tx, caller.project, id, version)
+    connector = hold(tx, caller, id, version)
     if names.key(name) != connector.name_key:
         detail = "Type the name of the connector as it is."
         problem = Problem("/name", "name_mismatch", detail)

@@ -1,7 +1,5 @@
 """Connectors: the wizard from draft to connected, and the life that follows (rows C1 to C11)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -137,12 +135,12 @@ class Connecting:
     async def get(self, caller: Caller, id: str) -> ConnectorView:
         """One connector or living draft; NotFound."""
         caller.require("connectors:read")
-        return await self.db.read(self._getting, caller.project, id)
+        return await self.db.read(self._getting, caller, id)
 
     async def every(self, caller: Caller) -> list[ConnectorView]:
         """All connectors and living drafts of the project, by name."""
         caller.require("connectors:read")
-        return await self.db.read(self._listing, caller.project)
+        return await self.db.read(self._listing, caller)
 
     async def authorizations(
         self, caller: Caller, id: str, *, after: str = "", limit: int = 50
@@ -151,7 +149,7 @@ class Connecting:
         caller.require("connectors:read")
 
         def reading(tx: Transaction) -> list[Authorization]:
-            connectors.get(tx, caller.project, id)
+            changing.reach(tx, caller, id)
             found = tokens.of_connector(tx, caller.project, id, after=after, limit=limit)
             return [Authorization(token, token.standing(tx.now).value) for token in found]
 
@@ -169,7 +167,7 @@ class Connecting:
         return swept
 
     def _authorizing(self, tx: Transaction, caller: Caller, id: str, other_account: bool) -> Link:
-        connector = changing.hold(tx, caller.project, id, None)
+        connector = changing.hold(tx, caller, id, None)
         if connector.state is State.DRAFT:
             lacking = changing.seen(tx, self.programs, connector).missing
             problems = tuple(Problem(at, "required", f"{at[1:]} is needed.") for at in lacking)
@@ -189,12 +187,12 @@ class Connecting:
             return changing.name_taken()
         return changing.only_one(self.programs.definition(connector.type))
 
-    def _getting(self, tx: Transaction, project: str, id: str) -> ConnectorView:
-        return changing.seen(tx, self.programs, connectors.get(tx, project, id))
+    def _getting(self, tx: Transaction, caller: Caller, id: str) -> ConnectorView:
+        return changing.seen(tx, self.programs, changing.reach(tx, caller, id))
 
-    def _listing(self, tx: Transaction, project: str) -> list[ConnectorView]:
-        found = connectors.every(tx, project)
-        return [changing.seen(tx, self.programs, connector) for connector in found]
+    def _listing(self, tx: Transaction, caller: Caller) -> list[ConnectorView]:
+        found = connectors.every(tx, caller.project)
+        return [changing.seen(tx, self.programs, one) for one in found if caller.is_for(one.name)]
 
 
 def _policy(word: str) -> Policy:

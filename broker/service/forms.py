@@ -1,7 +1,5 @@
 """What an administrator says of a connector, held to what its definition declares."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches

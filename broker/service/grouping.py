@@ -1,7 +1,5 @@
 """A pushed group: its document kept, its members as rows, recorded (`Resources` for Groups)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias

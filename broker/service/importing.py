@@ -1,7 +1,5 @@
 """Grants brought along from elsewhere: one result an item, frozen until the other side is off."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from broker.db.database import Database, Transaction
@@ -9,7 +7,7 @@ from broker.domain import clock
 from broker.domain.callers import Caller
 from broker.domain.clock import SECOND
 from broker.domain.connectors import Connector
-from broker.domain.errors import Conflict, Forbidden, Invalid, Problem
+from broker.domain.errors import Conflict, Invalid, Problem
 from broker.domain.subjects import Subject
 from broker.domain.token_states import Event, after
 from broker.domain.tokens import Grant, TokenSet
@@ -64,8 +62,7 @@ class Importing:
 
     def _ready(self, tx: Transaction, caller: Caller, connector_id: str) -> Connector:
         connector = connectors.get(tx, caller.project, connector_id)
-        if caller.connectors and connector.name not in caller.connectors:
-            raise Forbidden("The key is not for this connector.", reason="connector-not-allowed")
+        caller.require_connector(connector.name)
         if not self.vault.programs.definition(connector.type).user_authentication:
             raise Conflict(
                 "People do not authenticate themselves at a connector of this type.",

@@ -1,7 +1,5 @@
 """What a callback comes to: a grant that is kept, or one that is dropped (K2, K3, C4, C5, C8)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from broker.db.database import Transaction
@@ -37,8 +35,6 @@ class Completed:
 
     ok: bool
     purpose: Purpose
-    connector_id: str
-    user_id: str | None
     return_url: str | None
     reason: str | None = None
     message: str = "You can close this window."
@@ -220,9 +216,7 @@ def _freed(tx: Transaction, held: Held, lacking: tuple[str, ...]) -> None:
 
 
 def _completed(link: Link, reason: str | None = None, message: str | None = None) -> Completed:
-    done = Completed(
-        reason is None, link.purpose, link.connector or "", link.user, link.return_url, reason
-    )
+    done = Completed(reason is None, link.purpose, link.return_url, reason)
     return done if message is None else replace(done, message=message)
 
 

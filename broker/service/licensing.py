@@ -5,8 +5,6 @@ of licenses first, then the person: so the order of the queue is the order of th
 engines and with any number of replicas.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from broker.db.database import Database, Transaction
@@ -30,6 +28,7 @@ from broker.store import (
     pauses,
     queue,
     tokens,
+    tombstones,
     users,
 )
 
@@ -161,6 +160,8 @@ class Licensing:
             ahead = queue.length(tx, project, before=user.queue_seq)
         after = user_states.after(user, event, now=tx.now, licenses=row, ahead=ahead, reason=reason)
         self.applying(tx, user, after, by, row)
+        if event is Event.REINSTATED:
+            tombstones.lift(tx, after.user)
         return after
 
     def applying(self, tx: Transaction, before: User, after: After, by: str, row: Licenses) -> None:

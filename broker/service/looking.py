@@ -1,7 +1,5 @@
 """What a decision looks at: connector, person and tokens as they are in this transaction."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -67,7 +65,7 @@ def look(
     `is_released` says that an administrator let the paused step go to the connector user (P12).
     """
     connector = connectors.meant(tx, project, request.connector)
-    user = users.by_subject(tx, project, request.subject) if request.subject else None
+    user, subject = _named(tx, project, request)
     if connector is None:
         return Sight(None, user, NO_CONNECTOR, decide(NO_CONNECTOR))
     step = step_type(vault.programs.registry, connector, request)
@@ -75,7 +73,7 @@ def look(
         connector_available=connector.is_available,
         user_authentication=connector.user_authentication,
         supported=step.user_authentication,
-        subject=_subject(request, user),
+        subject=subject,
         user_enabled=user is not None and user.user_authentication,
         token=Token.USABLE,
         connector_user=ConnectorUser.USABLE,
@@ -126,10 +124,16 @@ NO_CONNECTOR = Facts(
 )
 
 
-def _subject(request: StepRequest, user: User | None) -> Subject:
+def _named(tx: Transaction, project: str, request: StepRequest) -> tuple[User | None, Subject]:
+    """Whom the call names: of several who fit, one who is suspended answers for all (F2)."""
     if request.subject is None:
-        return Subject.NONE
-    return Subject(user.status.value) if user else Subject.UNKNOWN
+        return None, Subject.NONE
+    people = users.meant(tx, project, request.subject)
+    if len(people) == 1:
+        return people[0], Subject(people[0].status.value)
+    if any(one.is_gone for one in people):
+        return None, Subject.SUSPENDED
+    return None, Subject.AMBIGUOUS if people else Subject.UNKNOWN
 
 
 def _read(tx: Transaction, vault: Vault, connector: Connector, user: str | None) -> TokenSet | None:

@@ -1,7 +1,5 @@
 """Managing users: who they are to us, why they are (not) active, their logons, their own flag."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches

@@ -1,7 +1,5 @@
 """Who comes into a group and who leaves it: the steps of a push as rows, and what they came to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -34,7 +32,7 @@ class Membership:
         """Do every step: it costs what it names, and never what the group holds, but for a step
         that names everybody or asks a filter.
         """
-        named = dict.fromkeys(ref.value for change in changes for ref in change.members)
+        named = dict.fromkeys(id for change in changes for id in change.members)
         known = members.known(tx, self.project, self.directory, list(named)) if named else {}
         self.ids = {entry.n: id for id, entry in known.items()}
         for change in changes:
@@ -61,13 +59,13 @@ class Membership:
         return (Change("members", self._told(self.left), self._told(self.came)),)
 
     def _step(self, tx: Transaction, change: MemberChange, known: Mapping[str, Entry]) -> None:
-        meant = [known[ref.value].n for ref in change.members if ref.value in known]
+        meant = [known[id].n for id in change.members if id in known]
         if change.op == "remove":
             self._leave(tx, meant)
         elif change.op == "remove_where":
             self._leave(tx, self._chosen(tx, change))
         else:
-            strange = (ref.value for ref in change.members if ref.value not in known)
+            strange = (id for id in change.members if id not in known)
             self.strangers |= dict.fromkeys(strange)
             if change.op == "replace":
                 stay = set(meant)

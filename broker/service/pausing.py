@@ -1,7 +1,5 @@
 """Steps that wait for a person: claimed by one, resumed once, sent back, ended, looked after."""
 
-from __future__ import annotations
-
 import hmac
 import secrets
 from dataclasses import dataclass, replace

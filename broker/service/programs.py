@@ -1,7 +1,5 @@
 """How we introduce ourselves to the program behind a connector, and what that needs opened."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from broker.db.database import Transaction

@@ -1,34 +1,50 @@
 """Projects: made and listed, and told which identity provider's sign-ins to believe."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import urlsplit
 
+from broker.config import is_loopback
 from broker.db.database import Database, Transaction
 from broker.db.seal import Seal
 from broker.domain import names
 from broker.domain.errors import Conflict, Invalid, NotFound, Problem
 from broker.store import audit, logons, projects
 from broker.store.projects import Project
+from providers.definition import origin_of_url
+
+
+class Unsaid(Enum):
+    """Neither a value nor None: what was there stays."""
+
+    UNSAID = "unsaid"
+
+
+UNSAID = Unsaid.UNSAID
 
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """The one issuer a project believes (safety 5); `secret` None keeps the one there is."""
+    """The one issuer a project believes (safety 5).
+
+    Without a `secret` the one there is stays at its issuer's origin and client id, and is dropped
+    elsewhere (safety 18). A `claim` unsaid stays with its issuer; None clears it.
+    """
 
     issuer: str
     client_id: str
     secret: str | None = None
-    claim: str | None = None
+    claim: str | Unsaid | None = UNSAID
 
 
 @dataclass(frozen=True, slots=True)
 class Projects:
-    """Each public verb is one transaction."""
+    """Each public verb is one transaction; `simulator` is the pretend programs' origin, if any."""
 
     db: Database
     seal: Seal
+    simulator: str | None = None
 
     async def add(self, name: str, *, by: str = "operator") -> Project:
         """A new project with unlimited capacity; Conflict where the name is taken."""
@@ -65,7 +81,9 @@ class Projects:
     ) -> Project:
         """Name the issuer, declare further suffixes (safety 9); what is not said stays.
 
-        Invalid where a claim that may change would say who somebody is.
+        A secret that is not said again for another origin or client id is dropped, and the audit
+        says so. Invalid for an issuer that no sign-in could reach, and where a claim that may
+        change would say who somebody is.
         """
         return await self.db.write(self._changing, project, by, sign_in, suffixes)
 
@@ -79,20 +97,36 @@ class Projects:
     def _changing(
         self, tx: Transaction, project: str, by: str, sign_in: SignIn | None, said: Sequence[str]
     ) -> Project:
+        before = _get(tx, project)
         if sign_in is not None:
-            sealed = _get(tx, project).oidc_secret
-            if sign_in.secret is not None:
-                place = (project, "projects", project, "oidc_secret")
-                sealed = self.seal.seal(sign_in.secret.encode(), *place)
-            claim = _mapped(sign_in.claim)
-            projects.set_oidc(tx, project, sign_in.issuer, sign_in.client_id, sealed, claim)
-            audit.append(tx, project, by, "project.sign-in.changed", project)
+            issuer = _issuer(sign_in.issuer, self.simulator)
+            sealed, fate = self._secret(before, sign_in)
+            claim = _claim(before, sign_in)
+            projects.set_oidc(tx, project, issuer, sign_in.client_id, sealed, claim)
+            audit.append(tx, project, by, "project.sign-in.changed", project, secret=fate)
         for place_in_list, suffix in enumerate(said):
             spelt = names.suffix(suffix, pointer=f"/suffixes/{place_in_list}")
             logons.declare(tx, project, spelt)
         if said:
             audit.append(tx, project, by, "suffixes.declared", count=len(said))
         return _get(tx, project)
+
+    def _secret(self, before: Project, said: SignIn) -> tuple[bytes | None, str]:
+        """What is kept sealed for the issuer that was said, and the audit's word for it."""
+        if said.secret is not None:
+            place = secret_place(before.id, said.issuer)
+            return self.seal.seal(said.secret.encode(), *place), "given"
+        if before.oidc_secret is None:
+            return None, "none"
+        was = (origin_of_url(before.oidc_issuer or ""), before.oidc_client_id)
+        if was != (origin_of_url(said.issuer), said.client_id):
+            return None, "dropped"
+        return before.oidc_secret, "kept"
+
+
+def secret_place(project: str, issuer: str) -> tuple[str, str, str, str]:
+    """Where an issuer's client secret is sealed: it opens for no other origin (safety 18)."""
+    return project, "projects", project, f"oidc_secret@{origin_of_url(issuer)}"
 
 
 def _founded(tx: Transaction) -> list[Project]:
@@ -107,6 +141,38 @@ def _get(tx: Transaction, project: str) -> Project:
     if found is None:
         raise NotFound()
     return found
+
+
+def _issuer(url: str, simulator: str | None) -> str:
+    """An address that sign-ins can be sent to: https, or the pretend programs on this machine.
+
+    Without query and fragment (OpenID Connect Discovery §3). Invalid otherwise.
+    """
+    origin = origin_of_url(url)
+    if origin is None or "?" in url or "#" in url:
+        detail = "An issuer is an https address without user, query and fragment."
+    elif not (origin.startswith("https://") or _is_pretend(origin, simulator)):
+        detail = "An issuer is reached by https; plain http is for the simulator on this machine."
+    else:
+        return url
+    raise Invalid(
+        detail,
+        reason="issuer-refused",
+        next="Name the issuer as its own discovery document does, such as https://login.example.",
+        problems=(Problem("/oidc/issuer", "issuer_refused", detail),),
+    )
+
+
+def _is_pretend(origin: str, simulator: str | None) -> bool:
+    own = simulator is not None and origin == origin_of_url(simulator)
+    return own and is_loopback(urlsplit(origin).hostname or "")
+
+
+def _claim(before: Project, said: SignIn) -> str | None:
+    """The claim that was said; unsaid, the one there is, as long as the issuer is the same."""
+    if not isinstance(said.claim, Unsaid):
+        return _mapped(said.claim)
+    return before.oidc_claim if before.oidc_issuer == said.issuer else None
 
 
 def _mapped(claim: str | None) -> str | None:

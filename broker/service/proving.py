@@ -1,7 +1,5 @@
 """Whether whoever holds a link, or brings its callback, is the one it was made for."""
 
-from __future__ import annotations
-
 from broker.db.database import Transaction
 from broker.domain.callers import Caller, Kind
 from broker.domain.connectors import Connector

@@ -1,7 +1,5 @@
 """A pushed person: mapped, kept and recorded, in one transaction (`Resources` for Users)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -12,14 +10,14 @@ from broker.domain.changes import differences
 from broker.domain.directories import Directory
 from broker.domain.mapping import Profile, Warning
 from broker.domain.runs import Record, Result
-from broker.domain.users import Event, Status, User
+from broker.domain.users import Event, Status, SuspendedBy, User
 from broker.service.belonging import Belonging
 from broker.service.licensing import HAPPENED, Licensing
 from broker.service.refusals import Attempted, when_unavailable
 from broker.service.searching import Searching, stored
 from broker.service.shelving import Shelving, warned
 from broker.service.syncing import Syncing
-from broker.store import events, members, resources, tombstones, users
+from broker.store import audit, events, licenses, members, resources, tombstones, users
 from broker.store.resources import Keys, Resource
 from scim.document import Accepted
 from scim.errors import ScimError
@@ -33,7 +31,7 @@ Document: TypeAlias = Mapping[str, Any]
 Change: TypeAlias = Callable[[Document, Document], Accepted]
 """What the directory says now, given its document and extras so far."""
 
-ENDED = frozenset({"U9", "U10"})
+ENDED = frozenset({"U9", "U10", "U11"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +120,11 @@ class Users:
     def _creating(self, tx: Transaction, accepted: Accepted, computed: frozenset[str]) -> Stored:
         document, id = accepted.document, ids.new("usr")
         mapped = mapping.mapped(document)
+        past = self._past(tx, document, mapped.profile)
         after = user_states.provisioned(
             self._person(tx, id, document, mapped.profile),
             now=tx.now,
-            tombstones=tombstones.last(
-                tx,
-                self.directory.project,
-                self.directory.id,
-                document.get("externalId"),
-                mapped.profile.user_name,
-            ),
+            tombstones=(past,) if past else (),
         )
         users.insert(tx, after.user)
         keys = _keys(document, mapped.profile)
@@ -161,7 +154,9 @@ class Users:
         accepted = change(before, extras)
         document = accepted.document
         mapped = mapping.mapped(document)
-        row = self._heard(tx, id, document)
+        user = users.get(tx, self.directory.project, id)
+        barred = self._renamed(tx, user, document, mapped.profile)
+        heard = self._heard(tx, user, document)
         keys = _keys(document, mapped.profile)
         after = self.shelving.changed(tx, resource, document, keys, accepted.extras, was=extras)
         changed = after.version != resource.version
@@ -170,7 +165,7 @@ class Users:
             users.describe(tx, self.directory.project, id, mapped.profile, external_id)
         self._record(
             tx,
-            _result(row, changed=changed),
+            _result(barred or heard, changed=changed),
             id,
             document,
             warnings=(*warned(accepted.warnings), *mapped.warnings),
@@ -184,18 +179,51 @@ class Users:
         resources.delete(tx, self.shelving.shelf, resource.n)
         self._record(tx, Result.DELETED, id, document)
 
-    def _heard(self, tx: Transaction, id: str, document: Document) -> str | None:
+    def _past(self, tx: Transaction, document: Document, profile: Profile) -> User | None:
+        """The tombstone that counts for these names (safety 6)."""
+        external_id = document.get("externalId")
+        return tombstones.past(
+            tx, self.directory.project, self.directory.id, external_id, profile.user_name
+        )
+
+    def _renamed(
+        self, tx: Transaction, user: User, document: Document, profile: Profile
+    ) -> str | None:
+        """What new names ask of the person's status, as the row that answered (safety 6).
+
+        An administrator's suspension stays with a name: whoever leaves it suspended leaves a
+        tombstone there, and whoever takes it is suspended, as one created under it would be.
+        """
+        names = fold(profile.user_name), document.get("externalId")
+        if names == (fold(user.user_name), user.external_id):
+            return None
+        licenses.lock(tx, user.project)  # before any person, as everywhere
+        user = users.lock(tx, user.project, user.id)
+        if user.suspended_by is SuspendedBy.ADMIN:
+            tombstones.leave(tx, user_states.left_behind(user, ids.new("usr"), now=tx.now))
+            return None
+        past = self._past(tx, document, profile)
+        if past is None or past.suspended_by is not SuspendedBy.ADMIN:
+            return None
+        why, event = past.status_reason, Event.SUSPENDED
+        row = self.licensing.happening(
+            tx, user.project, user.id, event, self._actor, reason=why
+        ).row
+        about = {"row": row, "tombstone": past.id}
+        audit.append(tx, user.project, self._actor, "user.suspended", user.id, **about)
+        return row
+
+    def _heard(self, tx: Transaction, user: User, document: Document) -> str | None:
         """What `active` asks of the person's status, as the row that answered (U9 to U14).
 
         Access ends and comes back by a word only: a document that does not say `active` leaves
         things as they are.
         """
         said = document.get("active")
-        user = users.get(tx, self.directory.project, id)
         if said is None or said is user.idp_active:
             return None
         event = Event.DIRECTORY_ACTIVE if said else Event.DIRECTORY_INACTIVE
-        return self.licensing.happening(tx, self.directory.project, id, event, self._actor).row
+        return self.licensing.happening(tx, user.project, user.id, event, self._actor).row
 
     def _person(self, tx: Transaction, id: str, document: Document, profile: Profile) -> User:
         return User(

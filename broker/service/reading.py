@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -16,6 +17,7 @@ TEXT_LIMIT = 256
 LONG_LIMIT = 16 * 1024
 LIST_LIMIT = 50
 NUMBER_LIMIT = 2**31 - 1
+SCOPE_TOKEN = re.compile(r"[!#-\[\]-~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,15 @@ class Members:
         seen = {self._visible(name, value, n): None for n, value in enumerate(values)}
         return tuple(seen)
 
+    def scopes(self, name: str) -> tuple[str, ...]:
+        """A list of scopes, each one scope-token (RFC 6749 §3.3): others no grant ever has."""
+        found = self.texts(name)
+        for place, value in enumerate(self._members.get(name, ()) if found else ()):
+            if value and isinstance(value, str) and SCOPE_TOKEN.fullmatch(value) is None:
+                detail = f"{value!r} is no scope: no blank, quote or backslash (RFC 6749 §3.3)."
+                self.problems.append(Problem(self._at(name, place), "not_a_scope", detail))
+        return found
+
     def texts_by_name(self, name: str) -> dict[str, str]:
         """An object whose members are texts, empty ones too; {} where it is not there."""
         values = self._members.get(name, {})
@@ -139,14 +150,17 @@ class Members:
         self.wrong(name, "not_a_number", f"{name} must be a whole number from 1 on.")
         return default
 
-    def number_or_none(self, name: str, *, least: int, most: int = NUMBER_LIMIT) -> int | None:
-        """A whole number within bounds; None where it is null or not there."""
+    def number_or_none(self, name: str, *, least: int) -> int | None:
+        """A whole number from `least` on; None where it is null or not there."""
         value = self._members.get(name)
         if value is None or (
-            isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and least <= value <= NUMBER_LIMIT
         ):
             return value
-        self.wrong(name, "not_a_number", f"{name} must be a whole number, {least} to {most}.")
+        limits = f"{least} to {NUMBER_LIMIT}"
+        self.wrong(name, "not_a_number", f"{name} must be a whole number, {limits}.")
         return None
 
     def decided(self, name: str) -> bool:

@@ -1,7 +1,5 @@
 """Whether an id_token proves who somebody is, and who that is here (safety 5, 28)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from broker.db.database import Transaction

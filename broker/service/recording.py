@@ -1,7 +1,5 @@
 """What is written down of an answer: its line, the opening of a token, the panel's warning."""
 
-from __future__ import annotations
-
 from broker.db.database import Transaction
 from broker.domain.callers import Caller
 from broker.service.answering import Answer

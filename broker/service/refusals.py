@@ -1,7 +1,5 @@
 """Why a push failed: a sentence for the identity provider, one for the administrator, a remedy."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Who does this step run as, now: looked at afresh each time, recorded before anything leaves."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Concatenate, ParamSpec, TypeVar
@@ -181,6 +179,9 @@ class Resolving:
             _hold(tx, sight)
             sight, credential = self._seen(tx, caller, request, asked, pause)
         renewals.note(sight, tx.now)
+        if pause is None:
+            sight, pause = waiting.settled(tx, asked, sight, limit=self.pause_limit)
+        runs = sight.decision.outcome is Outcome.RUN
         answer = Answer(
             decision_id=asked.id,
             version=asked.version,
@@ -190,8 +191,8 @@ class Resolving:
             step=request.step,
             on_behalf_of=sight.user.id if sight.user and sight.connector_asks else None,
             run_as=run_as(sight.decision.identity, sight.user, sight.token),
-            credential=credential,
-            pause=pause or waiting.settled(tx, asked, sight, limit=self.pause_limit),
+            credential=credential if runs else None,  # a step that waits after all gets none
+            pause=pause,
             link=self._asked(tx, caller, request, sight),
             retry_after_s=sight.retry_after_s(tx.now),
         )

@@ -1,7 +1,5 @@
 """Telling a provider that a grant is over: one try; the job repeats for a day (K12, K13)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import structlog

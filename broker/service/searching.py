@@ -1,7 +1,5 @@
 """A SCIM query answered: by an index where one can, else by looking at everything there is."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager

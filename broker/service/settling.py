@@ -1,7 +1,5 @@
 """How a token set stands, and what an answer to a refresh does to it and its connector (rows K)."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass, replace
 
@@ -21,8 +19,6 @@ from providers.errors import (
     TryLater,
 )
 
-SOON_S = 5
-LATER_S = 60
 SLOW = 300 * SECOND  # an answer nobody can classify is not asked for again at once
 # No answer came, or none that can be read: the provider may have rotated the token all the same.
 SILENCE = frozenset(
@@ -33,10 +29,9 @@ SILENCE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a token is good for now; `retry_after_s` is when a transient failure may be over."""
+    """What a token is good for now, and whether a refresh may change that."""
 
     token: Token
-    retry_after_s: int | None = None
     is_due: bool = False
 
 
@@ -46,10 +41,7 @@ def judged(token: TokenSet, now: int) -> Standing:
         return Standing(Token.USABLE, is_due=token.is_due(now) and not token.is_leased(now))
     if token.is_dead(now):
         return Standing(Token.NOT_USABLE)
-    if token.is_due(now):
-        return Standing(Token.TRANSIENT, SOON_S, is_due=True)
-    wait = (token.retry_at or now + LATER_S * SECOND) - now
-    return Standing(Token.TRANSIENT, max(1, wait // SECOND))
+    return Standing(Token.TRANSIENT, is_due=token.is_due(now))
 
 
 def due_at(token: TokenSet, keep_alive_s: int) -> int | None:

@@ -1,7 +1,5 @@
 """One open link a person and connector: whoever needs it joins it, however many come at once."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from broker.db.database import Transaction

@@ -1,7 +1,5 @@
 """A project's own signature: one ES256 key, made once, sealed, its public half shown."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import orjson

@@ -1,7 +1,5 @@
 """Sign-in with the project's identity provider; a sign-in is a login (U3, U4)."""
 
-from __future__ import annotations
-
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from broker.domain.errors import BrokerError, Conflict, Forbidden, Unavailable, 
 from broker.service import recognizing
 from broker.service.callers import Callers
 from broker.service.licensing import Licensing, Login
+from broker.service.projects import secret_place
 from broker.store import audit, identities, projects, sign_ins
 from broker.store.projects import Project
 from broker.store.sign_ins import SignIn
@@ -185,7 +184,7 @@ class SigningIn:
                 next="An administrator names one: broker project set --oidc-issuer …",
             )
         secret = project.oidc_secret and self.seal.open(
-            project.oidc_secret, project.id, "projects", project.id, "oidc_secret"
+            project.oidc_secret, *secret_place(project.id, project.oidc_issuer)
         )
         return Party(
             issuer=project.oidc_issuer,

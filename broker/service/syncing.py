@@ -1,15 +1,14 @@
 """Runs: opened by a push, joined by the next, ended by silence; every push is a line of one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Concatenate, ParamSpec, TypeVar
 
 from broker.db.database import Database, Duplicate, Transaction, Unavailable
 from broker.domain import ids, names
 from broker.domain.directories import Directory, State
 from broker.domain.errors import BrokerError, Conflict, Invalid, NotFound
+from broker.domain.mapping import Warning
 from broker.domain.runs import Ending, Issue, Record, Result, Run, Trigger, is_over
 from broker.service.callers import Callers
 from broker.service.refusals import Attempted, explained, when_unavailable
@@ -20,6 +19,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 WINDOW_LIMIT_S = 86_400
+MOST_WARNINGS = 100
+"""Warnings kept of one record, however many attributes or members it came with."""
+
 TOLERANCES = ("standard", "strict")
 
 
@@ -202,6 +204,7 @@ class Syncing:
     def _recording(
         self, tx: Transaction, directory: Directory, record: Record, code: str | None
     ) -> None:
+        record = replace(record, warnings=_told(record.warnings))
         while not records.append(tx, directory.project, directory.id, record, code):
             runs.open(tx, directory.project, directory.id, Trigger.PUSH)
 
@@ -245,6 +248,15 @@ def ending(tx: Transaction, run: Run, reason: Ending | None = None) -> None:
             directory=run.directory,
             status=ended.status.value,
         )
+
+
+def _told(warnings: tuple[Warning, ...]) -> tuple[Warning, ...]:
+    """Warnings of one record, the last of too many saying how many more there are."""
+    if len(warnings) <= MOST_WARNINGS:
+        return warnings
+    shown, left = warnings[: MOST_WARNINGS - 1], warnings[MOST_WARNINGS - 1 :]
+    noun = "members" if left[0].attribute.partition(".")[0] == "members" else "attributes"
+    return (*shown, Warning("", f"and {len(left)} more {noun}", left[0].code))
 
 
 def _directories(tx: Transaction, project: str) -> list[DirectoryView]:

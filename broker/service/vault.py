@@ -1,7 +1,5 @@
 """A usable token, refreshed once, whoever asks: lease, fence and journal in the row (rows K)."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +15,7 @@ from broker.domain.token_states import LEASE_WAIT, Event, after, leased
 from broker.domain.tokens import Grant, State, TokenSet, lifetime
 from broker.service import settling
 from broker.service.programs import MustEnterAgain, Programs
-from broker.service.settling import LATER_S, SOON_S, Standing, judged
+from broker.service.settling import Standing, judged
 from broker.store import connectors, projects, tokens
 from providers.capabilities import Registration, TokenResponse
 from providers.errors import ProviderError, TryLater
@@ -83,7 +81,7 @@ class Vault:
         if flight.meanwhile.token is Token.USABLE:
             return flight.meanwhile
         landed, _ = await asyncio.wait({flight.landing}, timeout=LEASE_WAIT / SECOND)
-        return flight.landing.result() if landed else Standing(Token.TRANSIENT, SOON_S)
+        return flight.landing.result() if landed else Standing(Token.TRANSIENT)
 
     async def keep_alive(self) -> int:
         """Refresh what is due though nobody asks: failed tries, and grants long unused (T13).
@@ -186,7 +184,7 @@ class Vault:
                 return found
             await asyncio.sleep(look)
             look = min(look * 1.5, LAST_LOOK_S)
-        return Standing(Token.TRANSIENT, SOON_S)
+        return Standing(Token.TRANSIENT)
 
     async def _asked(self, lease: Lease) -> Standing | None:
         """Call the provider under a lease, and write down what it said."""
@@ -224,7 +222,7 @@ class Vault:
         if token.origin != connector.origin:  # safety 18: never to another origin
             return Standing(Token.NOT_USABLE)
         if not connector.is_available:
-            return Standing(Token.TRANSIENT, LATER_S)
+            return Standing(Token.TRANSIENT)
         return self._leased(tx, connector, token, purpose)
 
     def _leased(
@@ -236,7 +234,7 @@ class Vault:
             refresh_token = self._opened(token, token.refresh, "refresh_token")
         except (MustEnterAgain, Unreadable) as error:
             log.error("refresh not possible", connector=connector.id, why=str(error))
-            return Standing(Token.TRANSIENT, LATER_S)
+            return Standing(Token.TRANSIENT)
         journal = self.hasher(refresh_token.reveal())
         held = leased(token, journal=journal, until=tx.now + LEASE, now=tx.now)
         tokens.lease(tx, held)

@@ -1,7 +1,5 @@
 """Connectors as they are shown: to services as JSON, to administrators on pages; never a secret."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """A calling service vouches for one person and one link: a connect session (safety 16)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from broker.db.database import Database, Transaction
@@ -9,7 +7,7 @@ from broker.domain.callers import Caller
 from broker.domain.errors import Conflict, NotFound
 from broker.domain.links import Purpose
 from broker.service.callers import Callers
-from broker.store import links, users
+from broker.store import connectors, links, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +39,7 @@ class Vouching:
         link = links.get(tx, caller.project, link_id)
         if link.purpose is not Purpose.CONNECT or link.user != user_id:
             raise NotFound()
+        caller.require_connector(connectors.get(tx, caller.project, link.connector or "").name)
         if not link.is_open or link.expires_at <= tx.now:
             raise Conflict("This link was used, replaced or is over.", reason="link-over")
         if not users.get(tx, caller.project, user_id).is_active:

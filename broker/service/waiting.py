@@ -1,12 +1,12 @@
 """The pause that belongs to a decision: opened, met again, or given up, as the table answers."""
 
-from __future__ import annotations
+from dataclasses import replace
 
 from broker.db.database import Transaction
 from broker.domain import ids
 from broker.domain.clock import DAY
-from broker.domain.errors import Conflict
-from broker.domain.pauses import Event, Pause, State, after
+from broker.domain.pauses import STATUS, Event, Pause, State, after
+from broker.domain.steps import Decision as Answered
 from broker.domain.steps import Outcome
 from broker.service.looking import Sight
 from broker.store import decisions, letters, pauses
@@ -16,20 +16,31 @@ LATER_ATTEMPT = "later-attempt"
 ANSWERED = "answered-otherwise"
 
 
-def settled(tx: Transaction, asked: Decision, sight: Sight, *, limit: int | None) -> Pause | None:
-    """The pause this answer opens or meets (P1); None where the step does not wait.
+def settled(
+    tx: Transaction, asked: Decision, sight: Sight, *, limit: int | None
+) -> tuple[Sight, Pause | None]:
+    """What is answered, and the pause this answer opens, meets or waits for (P1).
 
-    A step that waited and was asked again runs or fails now: its pause is over, so that nobody
-    claims it and runs the step a second time.
+    A step runs once. One that is asked again, by the same attempt or a later one of the same key,
+    and runs or fails now has nothing left to claim: its pause is withdrawn (P10). A pause that is
+    claimed may be running (P4), a later attempt's has taken over, another key's is not ours to
+    end (safety 26): then the answer is that one open pause, as it stands.
     """
     outcome = sight.decision.outcome
-    if outcome is Outcome.PAUSE:
-        return _opened(tx, asked, sight, limit)
-    if asked.version > 1 and outcome in (Outcome.RUN, Outcome.ERROR):
-        met = pauses.open_for(tx, asked.project, asked.execution, asked.step)
-        if met is not None and met.decision == asked.id:
-            withdraw(tx, met, ANSWERED)
-    return None
+    if outcome not in (Outcome.RUN, Outcome.PAUSE, Outcome.ERROR):
+        return sight, None
+    met = pauses.open_for(tx, asked.project, asked.execution, asked.step)
+    if met is not None and outcome is Outcome.PAUSE and met.decision == asked.id:
+        return sight, met
+    if met is not None and _gives_way(tx, met, asked):
+        withdraw(tx, met, ANSWERED if met.decision == asked.id else LATER_ATTEMPT)
+    elif met is not None and outcome is not Outcome.ERROR:
+        return replace(sight, decision=_joined(met)), met
+    if outcome is not Outcome.PAUSE:
+        return sight, None
+    if (pause := _opened(tx, asked, sight, limit)) is None:
+        return settled(tx, asked, sight, limit=limit)  # another opened one meanwhile: meet it
+    return sight, pause
 
 
 def withdraw(tx: Transaction, pause: Pause, reason: str) -> Pause:
@@ -40,16 +51,11 @@ def withdraw(tx: Transaction, pause: Pause, reason: str) -> Pause:
     return over
 
 
-def _opened(tx: Transaction, asked: Decision, sight: Sight, limit: int | None) -> Pause:
-    """The pause of this attempt, new unless it is open already; an earlier attempt's is over."""
-    met = pauses.open_for(tx, asked.project, asked.execution, asked.step)
-    if met is not None and met.decision == asked.id:
-        return met
-    if met is not None:
-        _give_way(tx, met, asked)
+def _opened(tx: Transaction, asked: Decision, sight: Sight, limit: int | None) -> Pause | None:
+    """A new pause of this attempt; None where the step has an open one after all."""
     pause = _pause(tx, asked, sight, limit)
     if not pauses.insert(tx, pause):
-        raise _taken()
+        return None
     pauses.announce(tx, pause)
     # P1: one letter a day to this person for this connector, however many of their steps wait.
     letters.add(
@@ -63,12 +69,19 @@ def _opened(tx: Transaction, asked: Decision, sight: Sight, limit: int | None) -
     return pause
 
 
-def _give_way(tx: Transaction, met: Pause, asked: Decision) -> None:
-    """End the pause of an earlier attempt; Conflict where a later one, or another key, waits."""
-    earlier = decisions.find(tx, asked.project, met.decision)
-    if met.key != asked.key or (earlier is not None and earlier.attempt > asked.attempt):
-        raise _taken()
-    withdraw(tx, met, LATER_ATTEMPT)
+def _gives_way(tx: Transaction, met: Pause, asked: Decision) -> bool:
+    """Whether an open pause is this attempt's or an earlier one's, and nobody runs its step."""
+    if met.key != asked.key or met.state is State.CLAIMED:
+        return False
+    theirs = decisions.find(tx, asked.project, met.decision)
+    return theirs is None or theirs.attempt <= asked.attempt
+
+
+def _joined(met: Pause) -> Answered:
+    """The answer to whoever asks for a step that waits, or runs, for somebody else's question."""
+    if met.state is State.CLAIMED:
+        return Answered("P4", Outcome.PAUSE, STATUS, reason="pause-claimed")
+    return Answered("P1", Outcome.PAUSE, STATUS, reason="pause-open")
 
 
 def _pause(tx: Transaction, asked: Decision, sight: Sight, limit: int | None) -> Pause:
@@ -87,11 +100,4 @@ def _pause(tx: Transaction, asked: Decision, sight: Sight, limit: int | None) ->
         created_at=tx.now,
         changed_at=tx.now,
         expires_at=None if limit is None else tx.now + limit,
-    )
-
-
-def _taken() -> Conflict:
-    return Conflict(
-        "This step of the execution waits already, for a later attempt or for another key.",
-        reason="pause-open",
     )

@@ -1,7 +1,5 @@
 """The worker: claims what is due and does it, and looks after what only time brings about."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping

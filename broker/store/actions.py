@@ -1,7 +1,5 @@
 """AuthenticateUser while it is asked: what was expected, who proved it; gone after its time."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 
 import orjson

@@ -1,7 +1,5 @@
 """What was done, by whom: rows that carry a digest of themselves, chained behind the commit."""
 
-from __future__ import annotations
-
 import hashlib
 
 import orjson

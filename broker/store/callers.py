@@ -1,7 +1,5 @@
 """API keys, directory tokens, sessions and one-time tickets: kept as keyed hashes only."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

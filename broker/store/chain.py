@@ -1,7 +1,5 @@
 """The audit's chain: which committed rows are in it, in which order, and its head."""
 
-from __future__ import annotations
-
 from broker.db.database import Row, Transaction
 
 LOOK_BACK = 10_000  # a row numbered earlier may be committed later; older ones no unit still holds

@@ -1,7 +1,5 @@
 """Connectors and drafts of connectors, kept; a deleted one stays as a row without secrets."""
 
-from __future__ import annotations
-
 import orjson
 
 from broker.db.database import Row, Transaction

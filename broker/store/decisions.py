@@ -1,7 +1,5 @@
 """Who ran as whom: one decision an attempt, one line each time it was looked at; append only."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

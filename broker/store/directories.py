@@ -1,7 +1,5 @@
 """Directories: identity providers that push people to us."""
 
-from __future__ import annotations
-
 from broker.db.database import Row, Transaction
 from broker.domain.directories import Directory, State
 from broker.domain.errors import NotFound
@@ -51,19 +49,6 @@ def get(tx: Transaction, project: str, id: str) -> Directory:
     if directory is None:
         raise NotFound()
     return directory
-
-
-def named(tx: Transaction, project: str, name_key: str) -> Directory | None:
-    """The directory of that name, as `names.key` compares it."""
-    row = tx.find(
-        """
-        SELECT * FROM directories
-         WHERE project_id = :project AND name_key = :key AND state <> 'deleted'
-        """,
-        project=project,
-        key=name_key,
-    )
-    return _directory(row) if row else None
 
 
 def every(tx: Transaction, project: str) -> list[Directory]:

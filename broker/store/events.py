@@ -1,7 +1,5 @@
 """What happened, for those who listen: thin rows, ids and states, nothing secret."""
 
-from __future__ import annotations
-
 import orjson
 
 from broker.db.database import Transaction

@@ -1,7 +1,5 @@
 """Id_tokens that were shown as evidence: a digest each, so that none counts twice (safety 28)."""
 
-from __future__ import annotations
-
 from broker.db.database import Transaction
 
 

@@ -1,7 +1,5 @@
 """Who a sign-in is: by issuer and subject, or by the claim an administrator mapped (safety 5)."""
 
-from __future__ import annotations
-
 from broker.db.database import Transaction
 from broker.domain.users import User
 from broker.store.users import from_row
@@ -24,21 +22,27 @@ def find(tx: Transaction, project: str, issuer: str, subject: str) -> User | Non
 
 
 def claimed(tx: Transaction, project: str, external_id: str) -> User | None:
-    """The one living person with this externalId; None where there are two.
+    """The living person with this externalId in the directory that was added first of those that
+    have one; None where that directory has two (decision 0015).
 
     A detached person has left with their directory and is nobody's to sign in as (safety 12).
     """
     rows = tx.all(
         """
-        SELECT * FROM users
-         WHERE project_id = :project AND external_id = :external
-           AND status <> 'deleted' AND detached_at IS NULL
+        SELECT users.* FROM users
+          LEFT JOIN directories ON directories.project_id = users.project_id
+                               AND directories.id = users.directory_id
+         WHERE users.project_id = :project AND users.external_id = :external
+           AND users.status <> 'deleted' AND users.detached_at IS NULL
+         ORDER BY directories.created_at, users.directory_id
          LIMIT 2
         """,
         project=project,
         external=external_id,
     )
-    return from_row(rows[0]) if len(rows) == 1 else None
+    if not rows or rows[0]["directory_id"] in [row["directory_id"] for row in rows[1:]]:
+        return None
+    return from_row(rows[0])
 
 
 def learn(tx: Transaction, project: str, issuer: str, subject: str, user_id: str) -> None:

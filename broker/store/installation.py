@@ -1,7 +1,5 @@
 """Facts of the whole installation: its hash key, its epoch, whether it holds demo data."""
 
-from __future__ import annotations
-
 from broker.db.database import Transaction
 
 

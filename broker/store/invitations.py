@@ -1,31 +1,9 @@
 """Invitations: one a person and epoch, and one letter for each."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-from broker.db.database import Row, Transaction
+from broker.db.database import Transaction
 from broker.domain import ids
 from broker.domain.users import INVITATION_LIFETIME, User
 from broker.store import letters
-
-
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """What lets a person in once; `epoch` tells the letters of one person apart."""
-
-    id: str
-    project: str
-    user_id: str
-    epoch: int
-    created_at: int
-    expires_at: int
-    accepted_at: int | None
-    voided_at: int | None
-
-    def is_open(self, now: int) -> bool:
-        """Whether it can still be accepted."""
-        return self.accepted_at is None and self.voided_at is None and now < self.expires_at
 
 
 def insert(tx: Transaction, user: User) -> None:
@@ -72,31 +50,4 @@ def accepted(tx: Transaction, project: str, user_id: str) -> None:
         project=project,
         user=user_id,
         now=tx.now,
-    )
-
-
-def of_user(tx: Transaction, project: str, user_id: str) -> list[Invitation]:
-    """Every invitation of the person, the newest first."""
-    rows = tx.all(
-        """
-        SELECT * FROM invitations
-         WHERE project_id = :project AND user_id = :user
-         ORDER BY epoch DESC
-        """,
-        project=project,
-        user=user_id,
-    )
-    return [_invitation(row) for row in rows]
-
-
-def _invitation(row: Row) -> Invitation:
-    return Invitation(
-        id=row["id"],
-        project=row["project_id"],
-        user_id=row["user_id"],
-        epoch=row["epoch"],
-        created_at=row["created_at"],
-        expires_at=row["expires_at"],
-        accepted_at=row["accepted_at"],
-        voided_at=row["voided_at"],
     )

@@ -1,7 +1,5 @@
 """Work that must happen later: rows written in the transaction of their cause, claimed by lease."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Letters on their way to people: written with their cause, sent later, each once."""
 
-from __future__ import annotations
-
 import orjson
 
 from broker.db.database import Transaction
@@ -26,15 +24,3 @@ def add(
         data=orjson.dumps(data).decode(),
         now=tx.now,
     )
-
-
-def waiting(tx: Transaction, project: str) -> int:
-    """How many letters are not sent yet."""
-    row = tx.find(
-        """
-        SELECT count(*) AS letters FROM letters
-         WHERE project_id = :project AND state = 'waiting'
-        """,
-        project=project,
-    )
-    return int(row["letters"]) if row else 0

@@ -1,7 +1,5 @@
 """The allocator of licenses: one row a project, whose lock is the order of the queue."""
 
-from __future__ import annotations
-
 from broker.db.database import Row, Transaction
 from broker.domain.errors import NotFound
 from broker.domain.licenses import Licenses, Promotion

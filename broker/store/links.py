@@ -1,10 +1,8 @@
 """Links: one request to one person, claimed by state, browser and session together."""
 
-from __future__ import annotations
-
 from broker.db.database import Row, Transaction
 from broker.domain.errors import NotFound
-from broker.domain.links import STATE_LIFETIME, Link, Purpose, State
+from broker.domain.links import STATE_LIFETIME, Event, Link, Purpose, State, after
 
 NOBODY = ""
 """What stands where a link has no person (the wizard's) or no connector (an action's)."""
@@ -84,7 +82,8 @@ def follow(
     session_hash: str,
     verifier: bytes,
 ) -> None:
-    """The person goes on to the provider: what has to come back; an earlier try is over."""
+    """The person goes on to the provider: what has to come back; an earlier try is over (K1)."""
+    link = after(link, Event.FOLLOWED, now=tx.now)
     tx.run(
         """
         UPDATE links

@@ -1,7 +1,5 @@
 """Application logons: exact in case, one a person and suffix; suffixes are declared first."""
 
-from __future__ import annotations
-
 from broker.db.database import Transaction
 
 

@@ -1,7 +1,5 @@
 """Who is in which group: rows, so that a change costs what changed and not what the group holds."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

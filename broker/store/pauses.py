@@ -1,7 +1,5 @@
 """Steps that wait for a person: opened once a step, made ready by a sign-in, claimed by one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from broker.db.database import Row, Transaction

@@ -1,7 +1,5 @@
 """Projects: the tenants. Every row, key, directory and connector belongs to one."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from broker.db.database import Row, Transaction
@@ -18,11 +16,9 @@ class Project:
     name: str
     oidc_issuer: str | None
     oidc_client_id: str | None
-    oidc_secret: bytes | None  # sealed: table projects, column oidc_secret
+    oidc_secret: bytes | None  # sealed: table projects, column oidc_secret@ the issuer's origin
     oidc_claim: str | None
     signing_key: bytes | None  # sealed: table projects, column signing_key
-    signing_public: str | None
-    version: int
 
 
 def insert(tx: Transaction, name: str) -> Project | None:
@@ -111,6 +107,4 @@ def _project(row: Row) -> Project:
         oidc_secret=row["oidc_secret"],
         oidc_claim=row["oidc_claim"],
         signing_key=row["signing_key"],
-        signing_public=row["signing_public"],
-        version=row["version"],
     )

@@ -1,7 +1,5 @@
 """Protected fields of connectors: sealed, one row a field, each for the origin it was typed for."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from broker.db.database import Transaction

@@ -1,7 +1,5 @@
 """Those who wait for a license, in the order of their numbers."""
 
-from __future__ import annotations
-
 from broker.db.database import Transaction
 from broker.domain.users import User
 from broker.store import users

@@ -1,7 +1,5 @@
 """Records of a run: one line for each push that named a resource, and the warnings on it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import orjson

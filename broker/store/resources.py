@@ -1,7 +1,5 @@
 """SCIM resources as their directory said them: the stored bytes are the answer."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

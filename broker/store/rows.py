@@ -1,7 +1,5 @@
 """Statements about several rows at once, in a few fixed sizes, so that each is prepared once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 

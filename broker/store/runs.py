@@ -1,7 +1,5 @@
 """Sync runs, their records and warnings: what they came to is counted from the rows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from broker.db.database import Row, Transaction

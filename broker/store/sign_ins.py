@@ -1,7 +1,5 @@
 """Sign-ins that have not come back from the identity provider yet: claimed once, by one browser."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from broker.db.database import Row, Transaction

@@ -1,7 +1,5 @@
 """Token sets, sealed: what a person, or the connector user, holds at one connector."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from broker.db.database import Row, Transaction

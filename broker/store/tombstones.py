@@ -1,49 +1,63 @@
 """Deleted people: who somebody was before, and what an administrator had decided about them."""
 
-from __future__ import annotations
-
 from broker.db.database import Transaction
 from broker.domain.users import User
 from broker.store import users
 from scim.fold import fold
 
 
-def last(
+def past(
     tx: Transaction, project: str, directory: str, external_id: str | None, user_name: str
-) -> list[User]:
-    """Who had this userName, and who had this externalId in this directory, before they were
-    deleted: the last of each, if any (safety 6).
+) -> User | None:
+    """Who had this userName, or this externalId in this directory, before they were deleted: the
+    last one whom an administrator had suspended, else the last one (safety 6).
     """
-    found = tx.all(
+    row = tx.find(
         """
-        SELECT users.*, 'name' AS shared FROM users
-         WHERE project_id = :project AND user_name_key = :name AND status = 'deleted'
-        UNION ALL
-        SELECT users.*, 'external id' AS shared FROM users
-         WHERE project_id = :project AND external_id = :external AND directory_id = :directory
-           AND status = 'deleted'
-         ORDER BY deleted_at
+        SELECT * FROM users
+         WHERE project_id = :project AND status = 'deleted'
+           AND (user_name_key = :name OR (external_id = :external AND directory_id = :directory))
+         ORDER BY suspended_by IS NULL, deleted_at DESC, id DESC
+         LIMIT 1
         """,
         project=project,
         name=fold(user_name),
         external=external_id,
         directory=directory,
     )
-    return [users.from_row(row) for row in {row["shared"]: row for row in found}.values()]
+    return users.from_row(row) if row else None
 
 
-def history(tx: Transaction, user: User) -> list[User]:
-    """The deleted people this one was before: same directory and externalId (U16), newest first."""
-    found = tx.all(
+def leave(tx: Transaction, tombstone: User) -> None:
+    """Keep a tombstone under names that somebody suspended has left; one is enough (safety 6)."""
+    row = tx.find(
         """
-        SELECT * FROM users
-         WHERE project_id = :project AND directory_id = :directory
-           AND external_id = :external AND status = 'deleted' AND id <> :id
-         ORDER BY deleted_at DESC, id DESC
+        SELECT id FROM users
+         WHERE project_id = :project AND status = 'deleted' AND suspended_by = 'admin'
+           AND user_name_key = :name AND directory_id = :directory
+           AND COALESCE(external_id, '') = :external
+         LIMIT 1
+        """,
+        project=tombstone.project,
+        name=fold(tombstone.user_name),
+        directory=tombstone.directory,
+        external=tombstone.external_id or "",
+    )
+    if row is None:
+        users.insert(tx, tombstone)
+
+
+def lift(tx: Transaction, user: User) -> None:
+    """An administrator reinstated the person: no tombstone of a name of theirs bars any more."""
+    tx.run(
+        """
+        UPDATE users SET suspended_by = NULL, version = version + 1, changed_at = :now
+         WHERE project_id = :project AND status = 'deleted' AND suspended_by = 'admin'
+           AND (user_name_key = :name OR (external_id = :external AND directory_id = :directory))
         """,
         project=user.project,
-        directory=user.directory,
+        name=fold(user.user_name),
         external=user.external_id,
-        id=user.id,
+        directory=user.directory,
+        now=tx.now,
     )
-    return [users.from_row(row) for row in found]

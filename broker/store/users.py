@@ -1,7 +1,5 @@
 """People, kept: status, license and place in the queue; a deleted one stays as a tombstone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,18 +57,23 @@ def lock(tx: Transaction, project: str, id: str) -> User:
 
 
 def by_subject(tx: Transaction, project: str, subject: Subject) -> User | None:
-    """Whom a caller names; the last tombstone where nobody living has that name (safety 6).
+    """The one person a caller names; None where that is nobody, or more than one."""
+    people = meant(tx, project, subject)
+    return people[0] if len(people) == 1 else None
 
-    None where two living people have it, which only an externalId allows.
+
+def meant(tx: Transaction, project: str, subject: Subject) -> list[User]:
+    """Everybody living whom a caller may mean, else the last tombstone of that name (safety 6).
+
+    They are several only where they share an externalId, which nothing keeps unique.
     """
     if subject.user_id is not None:
-        return find(tx, project, subject.user_id)
+        user = find(tx, project, subject.user_id)
+        return [user] if user else []
     found = tx.all(_QUERIES[_way(subject)], project=project, **_parameters(subject))
     living = [row for row in found if row["status"] != Status.DELETED]
-    row = max(found, key=lambda each: each["deleted_at"] or 0, default=None)
-    if living:
-        row = living[0] if len(living) == 1 else None
-    return from_row(row) if row else None
+    buried = sorted(found, key=lambda each: each["deleted_at"] or 0)
+    return [from_row(row) for row in living or buried[-1:]]
 
 
 def insert(tx: Transaction, user: User) -> None:

@@ -1,7 +1,5 @@
 """The credential in a request becomes a caller; none of the three kinds opens another's routes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from starlette.requests import Request

@@ -1,7 +1,5 @@
 """The door: each request's Host is checked, its id given, its line logged, its fault told."""
 
-from __future__ import annotations
-
 import re
 import secrets
 import time
@@ -10,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from broker.domain.errors import BrokerError
+from broker.domain.errors import BrokerError, Invalid
 from broker.web import errors
 
 Scope = MutableMapping[str, Any]
@@ -22,6 +20,8 @@ Seen = Callable[[str, str, int, float], None]
 
 ANY_HOST = frozenset({"/healthz", "/readyz"})  # probes come by address (safety 32)
 SAFE_ID = re.compile(rb"[\w.:-]{8,128}", re.ASCII)
+NUL = re.compile(rb"\x00|%00")
+SCIM = "/scim/v2/"
 SCIM_PATH = re.compile(r"/scim/v2/[^/]+(/[A-Za-z]+|/\.search)?(/[^/]+)?(/\.search)?")
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 log = structlog.get_logger("broker.access")
@@ -48,7 +48,7 @@ class Door:
             await self._inside(scope, receive, send)
             return
         started = time.perf_counter()
-        host, id = _host_and_id(scope)
+        hosts, id = _hosts_and_id(scope)
         scope["request_id"] = id
         status = 0
 
@@ -61,8 +61,8 @@ class Door:
 
         structlog.contextvars.bind_contextvars(request_id=id)
         try:
-            if host != self._host and scope["path"] not in ANY_HOST:
-                await _refuse(errors.Misdirected(), scope, receive, telling)
+            if (wrong := self._wrong(scope, hosts)) is not None:
+                await _refuse(wrong, scope, receive, telling)
             else:
                 await self._inside(scope, receive, telling)
         except Exception as error:
@@ -72,6 +72,23 @@ class Door:
         finally:
             self._tell(scope, status, time.perf_counter() - started)
             structlog.contextvars.unbind_contextvars("request_id")
+
+    def _wrong(self, scope: Scope, hosts: list[bytes]) -> BrokerError | None:
+        """Why a request goes no further: two hosts (RFC 9112 §3.2), another's, or U+0000 in its
+        address, which names nothing that could be kept.
+        """
+        path = scope["path"]
+        if len(hosts) > 1:
+            return errors.BadRequest("A request has one Host.", reason="host-repeated")
+        if hosts != [self._host] and path not in ANY_HOST:
+            return errors.Misdirected()
+        if path.startswith(SCIM):
+            return None  # there the protocol's own errors answer
+        if "\x00" in path:
+            return errors.NoRoute()
+        if NUL.search(scope.get("query_string", b"")):
+            return Invalid("U+0000 has no place in an address.", reason="invalid-query")
+        return None
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         """The access line: the route's template and never the query (safety 32)."""
@@ -102,15 +119,16 @@ SCIM_KINDS = frozenset(
 )
 
 
-def _host_and_id(scope: Scope) -> tuple[bytes, str]:
-    """The Host that was asked, and the request's id: the caller's if it is safe, else ours."""
-    host, id = b"", None
+def _hosts_and_id(scope: Scope) -> tuple[list[bytes], str]:
+    """Each Host that was asked, and the request's id: the caller's if it is safe, else ours."""
+    hosts: list[bytes] = []
+    id = None
     for name, value in scope["headers"]:
         if name == b"host":
-            host = value.lower()
+            hosts.append(value.lower())
         elif name == b"x-request-id" and SAFE_ID.fullmatch(value):
             id = value.decode()
-    return host, id or f"req_{secrets.token_hex(12)}"
+    return hosts, id or f"req_{secrets.token_hex(12)}"
 
 
 async def _refuse(error: BrokerError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,7 +1,5 @@
 """What went wrong, told: one table code → status, as problem details (RFC 9457)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +17,18 @@ class Malformed(Invalid):
     """The body is not JSON."""
 
     code = "malformed"
+
+
+class BadRequest(BrokerError):
+    """The request is not well formed."""
+
+    code = "bad_request"
+
+
+class ConditionNeeded(BrokerError):
+    """A change of configuration says which version it was made for (RFC 6585 §3)."""
+
+    code = "if_match_needed"
 
 
 class TooLarge(BrokerError):
@@ -59,6 +69,7 @@ class NoRoute(BrokerError):
 
 STATUS = {
     "malformed": 400,
+    "bad_request": 400,
     "unauthenticated": 401,
     "forbidden": 403,
     "cross_site": 403,
@@ -71,6 +82,7 @@ STATUS = {
     "wrong_media_type": 415,
     "misdirected": 421,
     "invalid": 422,
+    "if_match_needed": 428,
     "internal": 500,
     "unavailable": 503,
 }
@@ -80,6 +92,7 @@ NEXT = {
     "invalid": "Correct the body and send it again; nothing was stored.",
     "unauthenticated": "Send `Authorization: Bearer brk_…`; `broker apikey add` makes a key.",
     "conflict": "Read it again and decide anew; nothing was stored.",
+    "if_match_needed": "Read it and send its ETag as If-Match, or `If-Match: *` for any version.",
     "stale": "Read it again and send the change with its new ETag.",
     "unavailable": "Send it again after the time in Retry-After.",
     "internal": "Tell the operator the request_id; the log says more.",

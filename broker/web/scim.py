@@ -1,7 +1,5 @@
 """Where identity providers push: each directory as a host of the SCIM protocol."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
 from click.testing import CliRunner
 
-from broker import cli
-from tests import serving
+from broker import cli, wiring
+from broker.commands import living
+from broker.domain.callers import SCOPES
+from tests import engines, serving
 from tests.serving import Served, serve
 
 JSON_COMMANDS = [
@@ -154,9 +159,120 @@ async def test_the_health_check_asks_the_service(served: Served) -> None:
     """Exit 0 while it lives, 1 where nobody answers."""
     port = served.base_url.rpartition(":")[2]
     assert await served.command("healthcheck", "--port", port) == {"alive": True}
+    assert await served.command("healthcheck") == {"alive": True}  # where it listened last
     await served.stop()
     code, _ = await refused(served, "healthcheck", "--port", port)
     assert code == 1
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
+    """The port of something alive on this machine; no setting of whoever runs the tests is left."""
+    for name in [each for each in os.environ if each.startswith("BROKER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    with HTTPServer(("127.0.0.1", 0), Alive) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def checked() -> int:
+    """The exit status of `broker healthcheck`."""
+    try:
+        return cli.run(["healthcheck"])
+    except SystemExit as ended:
+        return int(ended.code or 0)
+
+
+class Alive(BaseHTTPRequestHandler):
+    """Answers /healthz as the service does."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/healthz" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_the_health_check_reads_the_environment(
+    asked: int, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """BROKER_HOST and BROKER_PORT say where; every address of the machine means its own."""
+    monkeypatch.setenv("BROKER_HOST", host)
+    monkeypatch.setenv("BROKER_PORT", str(asked))
+    assert checked() == 0
+
+
+def test_the_health_check_reads_the_file(
+    asked: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `.env` says counts, and what is wrong in it is status 78 with its line."""
+    (tmp_path / ".env").write_text(f"BROKER_HOST=127.0.0.1\nBROKER_PORT={asked}\n")
+    assert checked() == 0
+    assert capsys.readouterr().out == f"127.0.0.1:{asked} is alive\n"
+    (tmp_path / ".env").write_text("BROKER_HOST=127.0.0.1\nBROKER_PORT=many\n")
+    assert checked() == 78
+    assert "from .env, line 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kept", "port"),
+    [("http://127.0.0.1:9000", 9000), ("https://broker.example.com:9000", 8080), (None, 8080)],
+)
+def test_what_serve_left_is_asked_for_its_port(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, kept: str | None, port: int
+) -> None:
+    """On SQLite, and of this machine's address alone: other replicas use a PostgreSQL too."""
+
+    async def leave(base_url: str) -> None:
+        db = await engines.connect(database_url)
+        await wiring.remember_base_url(db, base_url)
+        await db.close()
+
+    if kept is not None:
+        asyncio.run(leave(kept))
+    monkeypatch.delenv("BROKER_PORT", raising=False)
+    monkeypatch.setenv("BROKER_DATABASE_URL", database_url)
+    expected = port if database_url.startswith("sqlite") else 8080
+    assert living.address(None, None) == ("127.0.0.1", expected)
+
+
+@pytest.mark.parametrize("there", [b"", None])
+def test_without_a_database_the_default_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bytes | None
+) -> None:
+    """Nothing there, or nothing in it: 8080, and no file is made."""
+    monkeypatch.delenv("BROKER_PORT", raising=False)
+    monkeypatch.setenv("BROKER_DATA", str(tmp_path))
+    if there is not None:
+        (tmp_path / "broker.db").write_bytes(there)
+    assert living.address("::1", None) == ("::1", 8080)
+    assert (tmp_path / "broker.db").exists() is (there is not None)
+
+
+def test_the_help_names_the_scopes() -> None:
+    """Whoever makes a key need not look them up."""
+    said = CliRunner().invoke(cli.group, ["apikey", "add", "--help"], terminal_width=4000).output
+    assert {scope for scope in SCOPES if scope not in said} == set()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_directory_may_be_strict(served: Served) -> None:
+    """--tolerance is what the directory is made with; standard where nothing is said."""
+    strict = await served.command("directory", "add", "Strict", "--tolerance", "strict")
+    await served.command("directory", "add", "Other")
+    key = await served.command("apikey", "add", "engine", "--scope", "directories:read")
+    async with httpx.AsyncClient(trust_env=False) as client:
+        headers = {"Authorization": f"Bearer {key['key']}"}
+        found = (await client.get(f"{served.base_url}/v1/directories", headers=headers)).json()
+    tolerances = {each["id"]: each["tolerance"] for each in found["items"]}
+    assert tolerances.pop(strict["directory"]) == "strict"
+    assert list(tolerances.values()) == ["standard"]
 
 
 async def test_migrate_looks_before_it_leaps(tmp_path: Path) -> None:

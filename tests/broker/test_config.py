@@ -98,8 +98,9 @@ def test_every_problem_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_suites_own_names_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell that names a PostgreSQL for tests can still serve."""
+    before = config.load()
     monkeypatch.setenv("BROKER_TEST_PG_URL", "postgresql://x")
-    config.load()
+    assert config.load() == before
 
 
 def test_a_secret_may_be_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

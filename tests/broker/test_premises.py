@@ -38,6 +38,17 @@ def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
     assert mode(tmp_path) == 0o755
 
 
+@pytest.mark.parametrize("place", ["file", "file/below", "x" * 300])
+def test_a_place_where_no_folder_can_be_is_one_sentence(tmp_path: Path, place: str) -> None:
+    """Safety 38: a file, a place below a file and a name no disk takes are settings gone wrong."""
+    (tmp_path / "file").touch()
+    with pytest.raises(Misconfigured) as refused:
+        premises.open_folder(tmp_path / place)
+    assert len(refused.value.problems) == 1
+    assert "BROKER_DATA" in str(refused.value)
+    assert (tmp_path / "file").read_bytes() == b""
+
+
 def test_a_key_is_made_once(tmp_path: Path) -> None:
     """Exclusively and with mode 0600; the next start finds it."""
     file = tmp_path / "key"

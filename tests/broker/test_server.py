@@ -137,7 +137,18 @@ async def test_a_taken_port_is_said_so(tmp_path: Path) -> None:
         status, complaint = await ended(tmp_path, "serve", "--port", port, **keys)
     assert status == EXIT_CONFIG
     assert f"127.0.0.1:{port}" in complaint
+    assert "Choose another: broker serve --port " in complaint
     assert not list((tmp_path / "data").glob("broker.db*"))
+
+
+async def test_a_taken_port_of_the_demo_is_said_so(tmp_path: Path) -> None:
+    """`make run` takes no option, so the complaint is the line to type instead."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, complaint = await ended(tmp_path, "serve", "--demo", BROKER_PORT=str(port))
+    assert status == EXIT_CONFIG
+    other = port + 10 if port + 10 < 65536 else 0
+    assert f"Choose another: BROKER_PORT={other} make run." in complaint
 
 
 async def test_no_migrate_refuses_an_older_database(tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.house.product import DECISIONS, ROOT, committed, decided, project, text
+from tests.house.product import DECISIONS, ROOT, committed, decided, listed, project, text
 
 PINNED = re.compile(r"^([a-z0-9-]+)(?:\[.*\])?==(\S+) \\$", re.MULTILINE)
 LOCKS = (
@@ -21,7 +22,11 @@ LOCKS = (
 MIRROR = re.compile(
     r"(py" + r"pi|python" + r"hosted|npm" + r"js)\.(org|com)|--(extra-)?index" + r"-url"
 )
-MACHINE = re.compile(r"(?<![\w.$}{-])/(wor" + r"k|far" + r"m|roo" + r"t|hom" + r"e)/\w")
+# A home of somebody, or a scratch folder. `/Users/u1` alone is SCIM; a home has a file in it.
+MACHINE = re.compile(
+    r"(?<![\w.$}{)-])/((hom" + r"e|roo" + r"t|(var/)?tm" + r"p|scratc" + r"h|mn" + r"t)/\w"
+    r"|wor" + r"k(spaces?)?/\w|User" + r"s/[a-z][a-z.-]{2,}/\w)"
+)
 
 
 def pins(path: str) -> dict[str, str]:
@@ -99,11 +104,33 @@ def test_no_file_knows_where_it_was_written(pattern: re.Pattern[str]) -> None:
         (MIRROR, "--index" + "-url somewhere"),
         (MACHINE, "cd /wor" + "k/main"),
         (MACHINE, '"/hom' + 'e/someone/x"'),
+        (MACHINE, "# see /roo" + "t/notes"),
+        (MACHINE, "open('/User" + "s/someone/x')"),
+        (MACHINE, "> /tm" + "p/out"),
+        (MACHINE, "TMPDIR=/var/tm" + "p/x"),
+        (MACHINE, "in /scratc" + "h/me"),
+        (MACHINE, "in /wor" + "kspace/broker"),
     ],
 )
 def test_such_an_address_is_seen(pattern: re.Pattern[str], line: str) -> None:
     """The patterns find what they look for."""
     assert pattern.search(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["GET /Users/2819c223", '"/scim/v2/dir_1/Users/usr_1/x"', "below/work/x", "--tmpfs /tmp"],
+)
+def test_an_address_of_ours_is_no_machines(line: str) -> None:
+    """What the product itself serves or is given under such a name is left alone."""
+    assert not MACHINE.search(line)
+
+
+def test_outside_a_checkout_one_sentence_says_so(tmp_path: Path) -> None:
+    """A copy without its git folder fails with what is missing, not with a traceback of git."""
+    with pytest.raises(pytest.fail.Exception, match="need a git checkout") as caught:
+        listed(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_the_changelog_has_a_place_for_the_next_change() -> None:

@@ -121,7 +121,7 @@ class Stage:
         """The administrator saves the tab User authentications."""
         path = f"{self.broker.base_url}/v1/connectors/{connector}/user-authentication"
         body = {"enabled": enabled, "policy": policy}
-        answer = await self.admin.client.put(path, json=body)
+        answer = await self.admin.client.put(path, json=body, headers={"if-match": "*"})
         assert answer.status_code == 200, answer.text
 
     async def sign_in(self, browser: Browser, link: str, person: Person) -> httpx.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
@@ -11,8 +12,9 @@ import httpx
 import pytest
 
 from broker.demo import start
+from broker.demo.people import PEOPLE
 from tests.house.product import text
-from tests.serving import Served, serve
+from tests.serving import BROKER, Served, serve
 
 SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 
@@ -104,12 +106,79 @@ async def test_a_second_start_finds_the_first(tmp_path: Path) -> None:
         assert kim[0]["row"] == "F6"
 
 
+async def test_what_was_changed_stays_changed(tmp_path: Path) -> None:
+    """Safety 39: who waits, is suspended or deleted, and a renamed connector, end no start."""
+    async with serve(tmp_path, demo=True) as first, caller_of(first) as client:
+        kim, amara, bela = await changed(first, client)
+    async with serve(tmp_path, demo=True) as second, caller_of(second) as client:
+        assert (await client.get(f"/v1/users/{kim}")).json()["status"] == "queued"
+        assert (await client.get(f"/v1/users/{amara}")).json()["status"] == "suspended"
+        assert (await client.get(f"/v1/users/{bela}")).json()["status"] == "deleted"
+        (found,) = await listed(client, "/v1/connectors")
+        assert (found["name"], found["state"]) == ("Orders", "connected")
+        (await client.post(f"/v1/connectors/{found['id']}/disable", headers=ANY)).raise_for_status()
+    async with serve(tmp_path, demo=True) as third, caller_of(third) as client:
+        (found,) = await listed(client, "/v1/connectors")
+        assert (found["name"], found["state"]) == ("Orders", "disabled")
+
+
+ANY = {"If-Match": "*"}
+
+
+async def changed(served: Served, client: httpx.AsyncClient) -> tuple[str, str, str]:
+    """Kim waits, Amara is suspended, Bela is deleted, and Salesforce has another name."""
+    assert served.admin_link is not None
+    assert served.scim is not None
+    ids = {one["user_name"]: one["id"] for one in await listed(client, "/v1/users?limit=200")}
+    kim, amara, bela = (ids[person.user_name] for person in PEOPLE[:3])
+    (connector,) = await listed(client, "/v1/connectors")
+    done = [
+        await client.patch(
+            f"/v1/connectors/{connector['id']}", json={"name": "Orders"}, headers=ANY
+        ),
+        await client.put("/v1/licenses", json={"capacity": 0}),
+        await client.post(f"/v1/users/{amara}/suspend"),
+        await client.post(f"/v1/users/{kim}/suspend"),
+        await client.delete(
+            f"{served.scim['base_url']}/Users/{bela}",
+            headers={"Authorization": f"Bearer {served.scim['token']}"},
+        ),
+    ]
+    async with httpx.AsyncClient(trust_env=False) as browser:
+        await browser.post(served.admin_link)
+        done += [await browser.post(f"{served.base_url}/v1/users/{kim}/reinstate")]
+    assert [answer.status_code for answer in done if answer.is_error] == []
+    return kim, amara, bela
+
+
+def caller_of(served: Served) -> httpx.AsyncClient:
+    """A program with the demo's key."""
+    assert served.api_key is not None
+    headers = {"Authorization": f"Bearer {served.api_key['key']}"}
+    return httpx.AsyncClient(base_url=served.base_url, headers=headers, trust_env=False)
+
+
+async def listed(client: httpx.AsyncClient, path: str) -> list[dict[str, str]]:
+    """The items of a page."""
+    found: list[dict[str, str]] = (await client.get(path)).raise_for_status().json()["items"]
+    return found
+
+
 async def test_commands_find_the_demo(tmp_path: Path) -> None:
-    """Without a key of their own they work on the demo in the data folder."""
+    """Without a key of their own they work on the demo in the data folder, and say so."""
     async with serve(tmp_path, demo=True) as served:
         assert [each["name"] for each in await served.command("directory", "list")] == ["Acme"]
         url = (await served.command("admin", "link"))["url"]
         assert url.startswith(served.base_url)
+        assert await served.command("healthcheck") == {"alive": True}
+        said = await asyncio.create_subprocess_exec(
+            *(str(BROKER), "project", "list"),
+            env=dict(served.environment),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        _, aside = await said.communicate()
+        assert aside.decode() == f"on the demo in {tmp_path / 'data' / 'demo'}\n"
 
 
 async def test_the_demo_leaves_no_secret_behind(tmp_path: Path) -> None:
@@ -134,7 +203,14 @@ def test_what_is_printed_can_be_typed_too(with_link: bool) -> None:
     }
     if with_link:
         said["admin_link"] = "http://127.0.0.1:8080/setup/x"
-    printed = start.welcome(said)
+    printed = start.welcome(said, ".venv/bin/broker")
     assert printed.count("curl http://127.0.0.1:8080/") == 2
     assert "http://localhost:8081/control" in printed
-    assert ("/setup/x" if with_link else "broker admin link") in printed
+    assert ("/setup/x" in printed) is with_link
+    assert ".venv/bin/broker admin link" in printed
+
+
+def test_the_readme_says_where_the_pages_are() -> None:
+    """The quick start's line is the banner's: the command is in the environment, not on PATH."""
+    assert ".venv/bin/broker admin link" in text("README.md")
+    assert "BROKER_PORT=8090 make run" in text("README.md")

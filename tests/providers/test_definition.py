@@ -19,11 +19,11 @@ from providers.definition import (
     Option,
     Section,
     StepType,
-    lint,
     origin_of_url,
 )
 from providers.errors import HostRefused
 from providers.salesforce_definition import DEFINITION
+from tests.providers.linting import lint
 
 
 def place(name: str) -> Environment:
@@ -195,10 +195,7 @@ def test_salesforce_declares_what_the_owner_wrote() -> None:
         "update_data": False,
         "delete_data": False,
     }
-    retrieve = DEFINITION.step_type("retrieve_data")
-    assert retrieve is not None
-    assert retrieve.label == "Retrieve Data (Salesforce)"
-    assert DEFINITION.step_type("drop_data") is None
+    assert DEFINITION.step_types[0].label == "Retrieve Data (Salesforce)"
     assert [choice.label for choice in DEFINITION.options[0].choices] == [
         "Install/Update",
         "Uninstall",

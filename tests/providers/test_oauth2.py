@@ -253,7 +253,7 @@ def test_the_authorization_request() -> None:
         scopes=("api", "id"),
         state="s t",
         challenge=pkce.challenge,
-        more={"login_hint": None, "nonce": "n"},
+        more={"nonce": "n"},
     )
     assert parse_qs(urlsplit(url).query) == {
         "response_type": ["code"],

@@ -82,9 +82,7 @@ async def border() -> AsyncIterator[Border]:
 async def test_the_person_is_sent_with_nonce_and_pkce(border: Border) -> None:
     """building.md, Sign-in: code flow, PKCE S256, state and nonce, at the issuer's own endpoint."""
     border.document()
-    url = await border.issuers.authorize_url(
-        PARTY, state="s1", nonce="n1", challenge="ch", now=NOW, login_hint="kim"
-    )
+    url = await border.issuers.authorize_url(PARTY, state="s1", nonce="n1", challenge="ch", now=NOW)
     query = parse_qs(urlsplit(url).query)
     assert url.startswith(ISSUER + "/authorize?")
     assert {name: values[0] for name, values in query.items()} == {
@@ -96,7 +94,6 @@ async def test_the_person_is_sent_with_nonce_and_pkce(border: Border) -> None:
         "nonce": "n1",
         "code_challenge": "ch",
         "code_challenge_method": "S256",
-        "login_hint": "kim",
     }
 
 

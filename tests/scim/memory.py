@@ -83,7 +83,7 @@ class MemoryResources:
         id, now = secrets.token_hex(8), self.directory.now()
         document = render(self.type, accepted.document, id=id, version=1, created=now, changed=now)
         row = Row(id, 1, now, now, document, dict(accepted.extras))
-        row.members = self._existing(member.value for member in accepted.members or ())
+        row.members = self._existing(accepted.members or ())
         self.rows[id] = row
         return self._stored(row, computed)
 
@@ -99,7 +99,7 @@ class MemoryResources:
         self.directory.accepted.append(accepted)
         row = self._row(id, if_match)
         self._unique(accepted.document, id)
-        members = self._existing(member.value for member in accepted.members or ())
+        members = self._existing(accepted.members or ())
         self._write(row, accepted.document, accepted.extras, members)
         return self._stored(row, computed)
 
@@ -196,7 +196,7 @@ class MemoryResources:
         return {id: None for id in ids if id in known["User"] or id in known["Group"]}
 
     def _changed(self, members: dict[str, None], change: MemberChange) -> dict[str, None]:
-        named = {member.value: None for member in change.members}
+        named = dict.fromkeys(change.members)
         match change.op:
             case "add":
                 return {**members, **self._existing(named)}

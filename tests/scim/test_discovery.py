@@ -23,7 +23,7 @@ def client() -> Client:
 
 @pytest.mark.parametrize("path", [*ENDPOINTS, f"/Schemas/{USER_URN}", "/ResourceTypes/Group"])
 async def test_discovery_needs_no_token(client: Client, path: str) -> None:
-    """Rule 4: the standard set is open, and the same under any directory name, known or not."""
+    """Safety 4: the standard set is open, and the same under any directory name, known or not."""
     known = await client("GET", path, token=None)
     unknown = await client("GET", path, token=None, directory="dir_none")
     refused = await client("GET", path, token="wrong")

@@ -253,7 +253,7 @@ async def test_a_slash_at_the_end_is_forgiven(client: Client) -> None:
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", ["/Me", "/Bulk", "/.search", "/Me/x"])
 async def test_what_is_not_served_says_so(client: Client, method: str, path: str) -> None:
-    """Rule 4: /Me is 501 on SCIM tokens, and so is what ServiceProviderConfig does not announce."""
+    """Safety 4: /Me is 501 on SCIM tokens, and so is what is not announced."""
     assert problem(await client(method, path))[0] == 501
 
 

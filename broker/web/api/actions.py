@@ -1,7 +1,5 @@
 """The AuthenticateUser action, as JSON."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from starlette.requests import Request

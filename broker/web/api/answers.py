@@ -1,7 +1,5 @@
 """Answers in JSON: never kept by anybody on the way, times in RFC 3339."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +9,7 @@ from starlette.responses import Response
 
 from broker.domain import clock
 from broker.domain.errors import Invalid, Problem
+from broker.web.errors import ConditionNeeded
 
 PAGE = 50
 LARGEST_PAGE = 200
@@ -58,6 +57,16 @@ def number_of(cursor: str | None) -> int | None:
     if not (cursor.isascii() and cursor.isdigit()):
         raise Invalid("That is no cursor of this list.", reason="invalid-cursor")
     return int(cursor[:18])
+
+
+def condition(request: Request) -> int | None:
+    """The version a change of configuration was made for; None where any will do (`*`).
+
+    ConditionNeeded where the caller says neither (api.md), Invalid where it is no ETag.
+    """
+    if "if-match" not in request.headers:
+        raise ConditionNeeded()
+    return if_match(request)
 
 
 def if_match(request: Request) -> int | None:

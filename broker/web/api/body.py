@@ -1,7 +1,5 @@
 """A request's body: read off the wire, then member by member, as strictly in every route."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from starlette.requests import Request

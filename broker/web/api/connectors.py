@@ -1,7 +1,5 @@
 """Connectors: the wizard's steps and the life that follows, as JSON."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +13,7 @@ from broker.service.reading import Members
 from broker.service.views import ConnectorView
 from broker.web.access import Access
 from broker.web.api import body
-from broker.web.api.answers import if_match, json, moment, nothing, page_of
+from broker.web.api.answers import condition, if_match, json, moment, nothing, page_of
 
 GRANTS_LIMIT = 1024 * 1024
 FORM = (
@@ -26,7 +24,7 @@ FORM = (
 
 @dataclass(frozen=True, slots=True)
 class ConnectorsFace:
-    """The rows C; a change may name the version it was made for (If-Match)."""
+    """The rows C; a change of what is configured names the version it was made for (If-Match)."""
 
     connecting: Connecting
     access: Access
@@ -73,10 +71,10 @@ class ConnectorsFace:
 
     async def configure(self, request: Request) -> Response:
         caller = await self.access.require(request, "connectors:write")
+        id, version = request.path_params["id"], condition(request)
         said = await body.read(request, *FORM)
         form = _form(said)
         said.settle()
-        id, version = request.path_params["id"], if_match(request)
         return _shown(await self.connecting.configure(caller, id, form, version=version))
 
     async def authorize(self, request: Request) -> Response:
@@ -115,23 +113,19 @@ class ConnectorsFace:
 
     async def delete(self, request: Request) -> Response:
         caller = await self.access.require(request, "connectors:write")
+        id, version = request.path_params["id"], condition(request)
         name = request.query_params.get("name", "")
-        await self.connecting.delete(
-            caller, request.path_params["id"], name, version=if_match(request)
-        )
+        await self.connecting.delete(caller, id, name, version=version)
         return nothing()
 
     async def user_authentication(self, request: Request) -> Response:
         caller = await self.access.administrator(request)
+        id, version = request.path_params["id"], condition(request)
         said = await body.read(request, "enabled", "policy")
         enabled, policy = said.decided("enabled"), said.text_or_none("policy")
         said.settle()
         changed = await self.connecting.user_authentication(
-            caller,
-            request.path_params["id"],
-            enabled=enabled,
-            policy=policy,
-            version=if_match(request),
+            caller, id, enabled=enabled, policy=policy, version=version
         )
         return _shown(changed)
 

@@ -1,7 +1,5 @@
 """Whether the process lives, whether it is ready, and the contract it keeps."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """How many may be active, how many are, and who waits."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Links that ask one person for one consent, and the sessions that open them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -35,7 +33,7 @@ class LinksFace:
         said = await body.read(request, "user_id", "connector", "purpose", "return_url", "scopes")
         user, connector = said.text("user_id"), said.text("connector")
         said.choice("purpose", ("connect",), default="connect")
-        return_url, scopes = said.url_or_none("return_url"), said.texts("scopes")
+        return_url, scopes = said.url_or_none("return_url"), said.scopes("scopes")
         said.settle()
         made = await self.authorizing.make_link(
             caller, user, connector, return_url=return_url, scopes=scopes

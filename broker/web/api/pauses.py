@@ -1,7 +1,5 @@
 """Steps that wait for a person: list, claim, say how it went."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, cast
 

@@ -1,7 +1,5 @@
 """The project itself: whose sign-ins it believes, which suffixes it knows."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -9,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from broker.domain.callers import Caller
-from broker.service.projects import Projects, SignIn
+from broker.service.projects import UNSAID, Projects, SignIn
 from broker.service.reading import Members
 from broker.web.access import Access
 from broker.web.api import body
@@ -65,5 +63,5 @@ def _sign_in(said: Members) -> SignIn:
         issuer=said.url_or_none("issuer") or "",
         client_id=said.text("client_id"),
         secret=said.long_text_or_none("client_secret") or None,
-        claim=said.text_or_none("claim"),
+        claim=said.text_or_none("claim") if said.says("claim") else UNSAID,
     )

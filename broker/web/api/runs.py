@@ -1,7 +1,5 @@
 """Directories, the runs of what they pushed, and each record of a run."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where other services ask who a flow step runs as."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """People as services and administrators see them: status, license, logons, flags, logins."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

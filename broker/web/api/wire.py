@@ -1,7 +1,5 @@
 """What came over the wire: a body within its limit, and the one JSON value in it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Any, NoReturn

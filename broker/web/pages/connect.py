@@ -1,7 +1,5 @@
 """The person's part: a link is opened, followed to the program, and its callback taken."""
 
-from __future__ import annotations
-
 import secrets
 from dataclasses import dataclass
 
@@ -133,7 +131,7 @@ class ConnectPages:
         )
 
     async def _action(self, link: str) -> ActionPage | None:
-        """The action a link completes; None for a link to a program."""
+        """The action a link completes, Conflict where it is over (K3); None for another link."""
         try:
             return await self.authenticating.page(link)
         except NotFound:

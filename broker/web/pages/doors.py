@@ -1,7 +1,5 @@
 """Ways in and out: the set-up link, signing out, what a problem means, the stylesheet."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import cache

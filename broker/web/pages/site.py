@@ -1,7 +1,5 @@
 """How a page is made: a template, a strict policy, no script, nothing from elsewhere."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any

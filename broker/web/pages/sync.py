@@ -1,7 +1,5 @@
 """Account Administration › User provisioning › Directory sync, for an administrator."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from starlette.requests import Request

@@ -7,7 +7,7 @@ from asyncio import gather
 import pytest
 
 from broker.db import postgres
-from broker.db.database import Transaction, Unavailable, system_clock
+from broker.db.database import Transaction, Unavailable, Unstorable, system_clock
 from tests import engines
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
@@ -69,6 +69,16 @@ async def test_a_lost_connection_is_unavailable_and_the_next_unit_works(database
 
     with pytest.raises(Unavailable):
         await db.write(cut)
+    await db.write(_keep, "after")
+    await db.close()
+
+
+async def test_a_text_with_u0000_is_unstorable(database_url: str) -> None:
+    """Promise of `Unstorable`: one sentence without the value, and the next unit works."""
+    db = await engines.connect(database_url)
+    with pytest.raises(Unstorable) as refused:
+        await db.write(_keep, "canary\0")
+    assert "canary" not in str(refused.value)
     await db.write(_keep, "after")
     await db.close()
 

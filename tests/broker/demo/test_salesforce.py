@@ -60,9 +60,9 @@ async def test_deny_comes_back_without_a_code(stage: Stage) -> None:
 async def test_the_page_knows_who_is_expected(stage: Stage) -> None:
     """A login hint preselects the person on the consent page."""
     url = stage.salesforce.authorize_url(
-        stage.registration(), state="s", challenge=Pkce.new().challenge, login_hint=KIM
+        stage.registration(), state="s", challenge=Pkce.new().challenge
     )
-    page = await stage.browser.get(url)
+    page = await stage.browser.get(f"{url}&login_hint={KIM}")
     assert Form(page.text).selected == KIM
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
 

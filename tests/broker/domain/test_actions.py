@@ -21,7 +21,6 @@ from broker.domain.actions import (
     Action,
     Event,
     Expected,
-    NameValueCountMismatch,
     Proven,
     State,
     UnknownItemName,
@@ -29,7 +28,6 @@ from broker.domain.actions import (
     after,
     expected_of,
     judge,
-    paired,
 )
 from broker.domain.errors import Conflict
 from broker.domain.mapping import Profile
@@ -97,14 +95,6 @@ def test_one_item_is_not_given_twice() -> None:
     """Suffixes are one by casefold (safety 9), so two spellings are one item given twice."""
     with pytest.raises(UnknownItemName, match="twice"):
         expected_of({f"{EXPECTED}.A": "x", f"{EXPECTED.lower()}.a": "y"})
-
-
-def test_r103_names_and_values_match_in_number() -> None:
-    """R103: NameValueCountMismatch where one is left over."""
-    assert paired(["a", "b"], ["1", ""]) == {"a": "1", "b": ""}
-    with pytest.raises(NameValueCountMismatch, match="1 names came with 2 values") as refused:
-        paired(["a"], ["1", "2"])
-    assert refused.value.reason == "name-value-count-mismatch"
 
 
 def test_r85_a_pass_maps_between_applications() -> None:
@@ -224,8 +214,6 @@ ROWS = [
     ("safety 29", State.PENDING, Event.PROVEN, State.PROVEN),
     ("R82", State.PENDING, Event.ANSWERED, State.DONE),
     ("safety 29 code", State.PROVEN, Event.ANSWERED, State.DONE),
-    ("too late", State.PENDING, Event.ENDED, State.EXPIRED),
-    ("safety 8", State.PROVEN, Event.ENDED, State.EXPIRED),
 ]
 
 
@@ -258,7 +246,7 @@ def happen(before: Action, event: Event) -> Action:
 
 @pytest.mark.parametrize(("row", "state", "event", "to"), ROWS, ids=[row[0] for row in ROWS])
 def test_action_row(row: str, state: State, event: Event, to: State) -> None:
-    """An action is proven, answered or ended; its code lives from the proof to the answer."""
+    """An action is proven, then answered; its code lives from the proof to the answer."""
     result = happen(action(state), event)
     assert (result.state, result.version) == (to, 2), row
     assert result.code_hash == ("new" if event is Event.PROVEN else None)

@@ -21,10 +21,10 @@ DELETED = person(Status.DELETED)
 
 CHANGES = [
     ("nothing", ACTIVE, ACTIVE, set()),
-    ("U3", INVITED, ACTIVE, {Effect.TAKE_LICENSE, Effect.ANNOUNCE, Effect.VOID_INVITATION}),
-    ("U3 exempt", INVITED, EXEMPT, {Effect.ANNOUNCE, Effect.VOID_INVITATION}),
+    ("U3", INVITED, ACTIVE, {Effect.TAKE_LICENSE, Effect.VOID_INVITATION}),
+    ("U3 exempt", INVITED, EXEMPT, {Effect.VOID_INVITATION}),
     ("U4", INVITED, QUEUED, {Effect.QUEUE, Effect.VOID_INVITATION}),
-    ("U6", QUEUED, ACTIVE, {Effect.LEAVE_QUEUE, Effect.TAKE_LICENSE, Effect.ANNOUNCE}),
+    ("U6", QUEUED, ACTIVE, {Effect.LEAVE_QUEUE, Effect.TAKE_LICENSE}),
     ("U9", ACTIVE, SUSPENDED, FREED | ENDED),
     ("U10 invited", INVITED, SUSPENDED, {Effect.VOID_INVITATION} | ENDED),
     ("U10 queued", QUEUED, SUSPENDED, {Effect.LEAVE_QUEUE} | ENDED),

@@ -17,8 +17,6 @@ ROWS = [
     ("K3 wrong account", State.CLAIMED, Event.REFUSED, State.FAILED),
     ("K3 expired", State.OPEN, Event.EXPIRED, State.FAILED),
     ("K3 left behind", State.CLAIMED, Event.EXPIRED, State.FAILED),
-    ("safety 8", State.OPEN, Event.VOIDED, State.VOID),
-    ("safety 14", State.CLAIMED, Event.VOIDED, State.VOID),
 ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import pytest
 
@@ -126,9 +125,3 @@ def test_p12_p14_the_connector_user_runs_once_an_administrator_said_so(event: Ev
 def test_a_sign_in_never_changes_the_identity() -> None:
     """P2: a pause made ready by its person runs as that person."""
     assert after(pause(State.WAITING), Event.SIGNED_IN, now=9).run_as is RunAs.USER
-
-
-def test_one_open_pause_a_step() -> None:
-    """c.4: waiting, ready and claimed are open, the four ends are not."""
-    assert [state for state in State if pause(state).is_open] == list(State)[:3]
-    assert not replace(pause(State.WAITING), state=State.FAILED).is_open

@@ -123,6 +123,9 @@ ROWS = [
     stops("F18a", unattended(FALLBACK, connector_user=GONE), "connector-user-unavailable"),
     Line("F18b", given(connector_user=AWAY, **OFF), WAIT, None, "temporarily-unavailable"),
     stops("F19", given(subject=Subject.UNKNOWN), "unknown-subject"),
+    stops("F19", given(subject=Subject.AMBIGUOUS), "unknown-subject"),
+    stops("F19", given(subject=Subject.AMBIGUOUS, **OFF), "unknown-subject"),
+    stops("F19", given(subject=Subject.AMBIGUOUS, **NOT_HERE), "unknown-subject"),
     stops("F20", unattended(FALLBACK, ran_as_user=True), "user-auth-required"),
     stops("F20", given(ran_as_user=True, **OFF), "user-auth-required"),
 ]
@@ -148,7 +151,7 @@ def test_row(line: Line) -> None:
 
 
 def everything() -> Iterator[Facts]:
-    """Every question the table can be asked: 16,128 of them."""
+    """Every question the table can be asked: 18,432 of them."""
     bools = (False, True)
     product = itertools.product(
         bools, bools, bools, Subject, bools, Token, ConnectorUser, bools, Policy, bools
@@ -157,6 +160,12 @@ def everything() -> Iterator[Facts]:
 
 
 SEEN = [(facts, decide(facts)) for facts in everything()]
+
+
+def test_every_question_is_asked() -> None:
+    """Promise 11: the promises below hold for all questions, so that none may be left out."""
+    assert len({facts for facts, _ in SEEN}) == len(SEEN) == 18_432
+
 
 LIVING = {Subject.ACTIVE, Subject.INVITED, Subject.QUEUED, Subject.UNKNOWN, Subject.NONE}
 ON: dict[str, set[Any]] = {"connector_available": {True}, "user_authentication": {True}}
@@ -201,6 +210,7 @@ WALL: list[tuple[str, dict[str, set[Any]]]] = [
     ("F16", {**NAMELESS, "policy": {ENDING}}),
     ("F17", {**NAMELESS, "interactive": {True}}),
     ("F19", {**ON, "supported": {True}, "subject": {Subject.UNKNOWN}}),
+    ("F19", {"connector_available": {True}, "subject": {Subject.AMBIGUOUS}}),
 ]
 
 

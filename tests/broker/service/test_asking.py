@@ -20,6 +20,9 @@ QUESTION: dict[str, Any] = {
     "interactive": True,
 }
 
+scopes = some.text(
+    some.characters(min_codepoint=33, max_codepoint=126, exclude_characters='"\\'), min_size=1
+)
 words = some.text(some.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
 
 
@@ -54,6 +57,11 @@ def test_the_question_of_the_contract() -> None:
          ["/step/typ unknown_field type", "/step/type required"]),
         ({"step": {"id": "s", "type": "t", "scopes": "api"}}, ["/step/scopes not_a_list"]),
         ({"step": {"id": "s", "type": "t", "scopes": [7]}}, ["/step/scopes/0 not_text"]),
+        ({"step": {"id": "s", "type": "t", "scopes": ["a b"]}}, ["/step/scopes/0 not_a_scope"]),
+        ({"step": {"id": "s", "type": "t", "scopes": ["a", 'b"']}},
+         ["/step/scopes/1 not_a_scope"]),
+        ({"step": {"id": "s", "type": "t", "scopes": ["a\\"]}}, ["/step/scopes/0 not_a_scope"]),
+        ({"step": {"id": "s", "type": "t", "scopes": ["\u00e4"]}}, ["/step/scopes/0 not_a_scope"]),
         ({"execution": {"id": "r", "attempt": 0}}, ["/execution/attempt not_a_number"]),
         ({"execution": {"id": "r", "attempt": True}}, ["/execution/attempt not_a_number"]),
         ({"execution": {"id": "r", "attempt": 1.5}}, ["/execution/attempt not_a_number"]),
@@ -65,7 +73,10 @@ def test_the_question_of_the_contract() -> None:
     ],
 )  # fmt: skip
 def test_what_is_wrong(change: dict[str, Any], problems: list[str]) -> None:
-    """api.md: unknown members are 422 with a pointer and a did-you-mean; all problems at once."""
+    """api.md: unknown members are 422 with a pointer and a did-you-mean; all problems at once.
+
+    A scope is a scope-token (RFC 6749 §3.3): no other could ever be granted.
+    """
     with pytest.raises(Invalid) as refused:
         StepRequest.parse(QUESTION | change)
     found = [(one.pointer, one.code, one.did_you_mean) for one in refused.value.problems]
@@ -100,7 +111,7 @@ def test_body_that_is_no_object(body: object) -> None:
                                           logon=some.none(), suffix=some.none()),
         attempt=some.integers(1, 2**31 - 1),
         flow=some.none() | words,
-        scopes=some.lists(words, unique=True).map(lambda found: tuple(sorted(found))),
+        scopes=some.lists(scopes, unique=True).map(lambda found: tuple(sorted(found))),
         interactive=some.booleans(),
         credential=some.just(True),
     )

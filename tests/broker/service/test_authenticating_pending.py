@@ -164,14 +164,15 @@ async def test_who_proves_nothing(at: World, engine: Caller) -> None:
 
 
 async def test_link_counts_once(at: World, engine: Caller) -> None:
-    """Safety 29: a link completes its action once; afterwards it is a missing one."""
+    """Safety 29, K3: a link completes its action once; afterwards it says that it is over."""
     user = await known(at, held={"EHR": "ksmith"})
     link = link_of(await at.authenticating.perform(engine, asked()))
     session = await at.session(user)
     await at.authenticating.prove(link, session)
     for attempt in (at.authenticating.prove(link, session), at.authenticating.page(link)):
-        with pytest.raises(NotFound):
+        with pytest.raises(Conflict) as refused:
             await attempt
+        assert refused.value.reason == "link-over"
 
 
 async def test_only_the_asker_reads_it(at: World, engine: Caller) -> None:
@@ -199,7 +200,7 @@ async def test_time_runs_out(at: World, engine: Caller, clock: MovableClock) -> 
     clock.advance(15 * MINUTE + SECOND)
     with pytest.raises(NotFound):
         await at.authenticating.get(engine, answer.action.coupon)
-    with pytest.raises(NotFound):
+    with pytest.raises(Conflict):
         await at.authenticating.prove(link_of(answer), await at.session(user))
     await at.authenticating.sweep()
     assert await at.rows("SELECT * FROM actions") == []

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from broker.db.database import Database, Transaction
-from broker.demo.simulator import Simulator
 from broker.demo.world import Trouble
 from broker.domain import ids
 from broker.domain.callers import Caller
@@ -29,18 +27,6 @@ from tests.broker.service.outside import KIM, ROBOT, Outside
 from tests.clocks import MovableClock
 
 ANA = "amara.okafor@acme.example"
-
-
-@pytest.fixture(scope="module")
-def programs() -> Iterator[Simulator]:
-    with outside.running() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def world(db: Database, programs: Simulator) -> AsyncIterator[Outside]:
-    async with outside.opened(db, programs) as opened:
-        yield opened
 
 
 async def test_a_person_connects_their_account(world: Outside) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from broker.db.database import Database
-from broker.demo.simulator import Simulator
 from broker.domain.clock import HOUR
 from broker.domain.connectors import Policy, State
 from broker.domain.errors import Conflict, Forbidden, Invalid, NotFound, Stale
@@ -18,18 +16,6 @@ from broker.store import connectors
 from tests.broker.service import outside
 from tests.broker.service.outside import CLIENT_SECRET, KIM, ROBOT, Outside
 from tests.clocks import MovableClock
-
-
-@pytest.fixture(scope="module")
-def programs() -> Iterator[Simulator]:
-    with outside.running() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def world(db: Database, programs: Simulator) -> AsyncIterator[Outside]:
-    async with outside.opened(db, programs) as opened:
-        yield opened
 
 
 async def test_the_wizard_leads_from_draft_to_connected(world: Outside) -> None:

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from broker.db.database import Database
 from broker.demo.grants import Code
-from broker.demo.simulator import Simulator
 from broker.domain.clock import HOUR, rfc3339
 from broker.domain.errors import Conflict, Forbidden, Invalid
 from broker.domain.steps import Token
 from broker.domain.tokens import State
 from broker.domain.users import License, Status, SuspendedBy
-from tests.broker.service import outside
 from tests.broker.service.outside import KIM, Outside
 from tests.clocks import MovableClock
-
-
-@pytest.fixture(scope="module")
-def programs() -> Iterator[Simulator]:
-    with outside.running() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def world(db: Database, programs: Simulator) -> AsyncIterator[Outside]:
-    async with outside.opened(db, programs) as opened:
-        yield opened
 
 
 async def test_a_grant_from_elsewhere_is_refreshed_when_needed(world: Outside) -> None:

@@ -166,8 +166,11 @@ async def test_a_deleted_person_is_gone_from_scim_and_stays_as_a_tombstone(
     person = await house.person(new["id"])
     assert (person.status, person.license) == (Status.INVITED, License.NONE)
     assert await house.db.read(users.by_subject, house.project, subject) == person
-    before = await house.db.read(tombstones.history, person)
-    assert [each.id for each in before] == [old["id"]]
+    before = await house.db.read(
+        tombstones.past, house.project, person.directory or "", "e-1", "kim"
+    )
+    assert before is not None
+    assert before.id == old["id"]
     assert [line.result for line in await house.records()] == [
         "created",
         "deleted",
@@ -190,7 +193,7 @@ async def test_a_tombstone_keeps_an_administrator_s_suspension(
 
 
 async def test_a_suspension_that_was_lifted_does_not_come_back(house: House, push: Pusher) -> None:
-    """Safety 6: the last tombstone counts, so an administrator's yes outlives the next deletion."""
+    """Safety 6: an administrator's yes outlives the next deletion."""
     for lift in (True, False):
         made = await push.user("kim", externalId="e-1")
         if lift:
@@ -200,6 +203,76 @@ async def test_a_suspension_that_was_lifted_does_not_come_back(house: House, pus
             await house.licensing.reinstate(house.administrator, made["id"])
             await push("DELETE", f"/Users/{made['id']}")
     assert (await house.person(made["id"])).status is Status.INVITED
+
+
+@pytest.mark.parametrize("path", ["userName", "externalId", "put"])
+async def test_a_barred_name_is_not_taken_by_renaming(
+    house: House, push: Pusher, path: str
+) -> None:
+    """Safety 6, U11: made under fresh names and given the barred one, a person is suspended by the
+    administrator's word in the same push, and all they held ends.
+    """
+    old = await push.user("kim", externalId="e-1")
+    await house.licensing.suspend(house.administrator, old["id"], "left")
+    await push("DELETE", f"/Users/{old['id']}")
+    id = (await push.user("fresh", externalId="e-2"))["id"]
+    await house.log_in(id)
+    if path == "put":
+        body = {"schemas": [pushing.USER], "userName": "KIM", "externalId": "e-2", "active": True}
+        await push("PUT", f"/Users/{id}", body)
+    else:
+        value = {"userName": "Kim", "externalId": "e-1"}[path]
+        await push.patch(f"/Users/{id}", {"op": "replace", "path": path, "value": value})
+    person = await house.person(id)
+    assert (person.status, person.suspended_by) == (Status.SUSPENDED, SuspendedBy.ADMIN)
+    assert (person.status_reason, person.license) == ("left", License.NONE)
+    assert (await house.records())[-1].result == "suspended"
+    acts = await house.rows("SELECT actor, action, target FROM audit WHERE project_id = :project")
+    actor = f"directory:{push.directory.id}"
+    assert {"actor": actor, "action": "user.suspended", "target": id} in acts
+
+
+@pytest.mark.parametrize(("name", "external_id"), [("kim", "e-3"), ("new", "e-1")])
+async def test_a_suspended_person_s_names_stay_barred_when_they_leave_them(
+    house: House, push: Pusher, name: str, external_id: str
+) -> None:
+    """Safety 6: renamed while suspended, deleted, and made again by an old name: suspended still;
+    and a step that names the old userName means somebody deleted (F2), never somebody unknown.
+    """
+    id = (await push.user("kim", externalId="e-1"))["id"]
+    await house.licensing.suspend(house.administrator, id, "left")
+    renamed = {"userName": "lee", "externalId": "e-2"}
+    await push.patch(f"/Users/{id}", {"op": "replace", "value": renamed})
+    gone = await house.db.read(users.by_subject, house.project, Subject(user_name="kim"))
+    assert gone is not None
+    assert (gone.status, (await house.person(id)).user_name) == (Status.DELETED, "lee")
+    await push("DELETE", f"/Users/{id}")
+    person = await house.person((await push.user(name, externalId=external_id))["id"])
+    assert (person.status, person.suspended_by) == (Status.SUSPENDED, SuspendedBy.ADMIN)
+
+
+async def test_a_bar_outlives_a_newer_tombstone(house: House, push: Pusher) -> None:
+    """Safety 6: an unbarred person's later deletion under the same externalId sheds nothing."""
+    barred = await push.user("kim", externalId="e-1")
+    other = await push.user("lee", externalId="e-1")
+    await house.licensing.suspend(house.administrator, barred["id"])
+    await push("DELETE", f"/Users/{barred['id']}")
+    await push("DELETE", f"/Users/{other['id']}")
+    person = await house.person((await push.user("moe", externalId="e-1"))["id"])
+    assert person.suspended_by is SuspendedBy.ADMIN
+
+
+async def test_renaming_and_a_yes_of_an_administrator(house: House, push: Pusher) -> None:
+    """Safety 6, U11: reinstated after a rename, a person may have the old name back; a rename
+    between names that nobody was barred under changes no status.
+    """
+    id = (await push.user("kim", externalId="e-1"))["id"]
+    await house.licensing.suspend(house.administrator, id)
+    await push.patch(f"/Users/{id}", {"op": "replace", "path": "userName", "value": "lee"})
+    await house.licensing.reinstate(house.administrator, id)
+    for name in ("kim", "moe", "kim"):
+        await push.patch(f"/Users/{id}", {"op": "replace", "path": "userName", "value": name})
+        assert (await house.person(id)).status is Status.INVITED
 
 
 async def test_another_directory_s_external_id_is_nobody_s_past(house: House) -> None:

@@ -9,7 +9,8 @@ import pytest
 from broker.db.database import Database, Transaction
 from broker.domain.connectors import State as ConnectorState
 from broker.domain.errors import NotFound
-from broker.domain.users import Status
+from broker.domain.steps import Outcome
+from broker.domain.users import Status, SuspendedBy
 from broker.store import logons
 from tests.stepping import END, KIM, World, asked, world
 
@@ -64,6 +65,33 @@ async def test_ways_to_name_somebody(at: World, subject: dict[str, str], row: st
     said = {name: value.format(id=user.id) for name, value in subject.items()}
     answer = await at.resolving.resolve(await at.key(), asked(said))
     assert answer.decision.row == row
+
+
+@pytest.mark.parametrize(
+    ("status", "off", "kind", "row"),
+    [
+        (Status.SUSPENDED, False, "retrieve_data", "F2"),
+        (Status.SUSPENDED, True, "retrieve_data", "F2"),
+        (Status.SUSPENDED, False, "create_data", "F2"),
+        (Status.ACTIVE, False, "retrieve_data", "F19"),
+        (Status.ACTIVE, True, "retrieve_data", "F19"),
+        (Status.ACTIVE, False, "create_data", "F19"),
+    ],
+)
+async def test_one_external_id_of_two_people(
+    at: World, status: Status, off: bool, kind: str, row: str
+) -> None:
+    """F2, F19: of two who share an externalId one who is suspended answers, else it is unknown; as
+    the connector user such a step never runs, with user authentication off neither.
+    """
+    connector = await at.connector(**({"user_authentication": False} if off else END))
+    await at.connect(connector, None)
+    more = {"suspended_by": SuspendedBy.ADMIN} if status is Status.SUSPENDED else {}
+    await at.person("twin@acme.example", status, external_id="x-1", **more)
+    await at.person(KIM, external_id="x-1")
+    said = {"external_id": "x-1", "directory": "dir_1"}
+    answer = await at.resolving.resolve(await at.key(), asked(said, step_type=kind))
+    assert (answer.decision.row, answer.decision.outcome) == (row, Outcome.ERROR)
 
 
 async def test_person_of_another_project(at: World) -> None:

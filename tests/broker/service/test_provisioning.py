@@ -77,6 +77,18 @@ async def test_one_push_is_a_handful_of_statements(db: Database) -> None:
         assert [plan for plan in await watched.plans() if scans(plan)] == []
 
 
+async def test_a_record_keeps_a_hundred_warnings(house: House, push: Pusher) -> None:
+    """R120: whatever a body holds, its record stays readable; the last warning counts the rest."""
+    await push.user("kim", **{f"unheard{n}": n for n in range(250)})
+    await push.group("All", *(f"usr_{n}" for n in range(101)))
+    await push.group("Some", *(f"usr_{n}" for n in range(100)))
+    person, many, some = await house.records()
+    assert [len(each.warnings) for each in (person, many, some)] == [100, 100, 100]
+    assert person.warnings[-1].text == "and 151 more attributes"
+    assert many.warnings[-1].text == "and 2 more members"
+    assert some.warnings[-1].attribute == "members"
+
+
 async def test_an_unknown_attribute_is_a_warning_and_nothing_is_lost(
     house: House, push: Pusher
 ) -> None:

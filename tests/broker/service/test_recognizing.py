@@ -84,9 +84,9 @@ async def test_mapped_claim_is_of_the_projects_issuer_alone(at: World, engine: C
 
 
 async def test_two_people_of_one_external_id(at: World, engine: Caller) -> None:
-    """Safety 5: a claim that fits two people proves nobody."""
+    """Safety 5: a claim that fits two people of a directory proves nobody."""
     await known(at)
-    await at.person("twin@acme.example", external_id=PERSON.external_id, directory="dir_2")
+    await at.person("twin@acme.example", external_id=PERSON.external_id)
     answer = await performed(at, engine, request(evidence(at)))
     assert answer["reason"] == "person_unknown"
 

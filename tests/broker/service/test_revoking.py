@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
-from broker.db.database import Database
 from broker.db.seal import Seal, Unreadable
-from broker.demo.simulator import Simulator
 from broker.demo.world import Trouble
 from broker.domain.clock import DAY, SECOND
 from broker.service.programs import Programs
@@ -17,21 +15,8 @@ from broker.service.revoking import Revoking
 from broker.service.working import Later
 from broker.store import jobs, tokens
 from broker.store.jobs import Job
-from tests.broker.service import outside
 from tests.broker.service.outside import Outside
 from tests.clocks import MovableClock
-
-
-@pytest.fixture(scope="module")
-def programs() -> Iterator[Simulator]:
-    with outside.running() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def world(db: Database, programs: Simulator) -> AsyncIterator[Outside]:
-    async with outside.opened(db, programs) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -89,7 +74,13 @@ async def test_a_missing_key_ends_the_job(world: Outside, job: Job) -> None:
     """K16: what nobody can read cannot be revoked; the log says so, the job is over."""
     programs = world.vault.programs
     blind = Programs(programs.registry, Seal({"k2": b"2" * 32}), programs.public_url)
-    await Revoking(world.db, blind).revoke(job)
+    calls = world.programs.salesforce.calls["revoke"]
+    with capture_logs() as lines:
+        await Revoking(world.db, blind).revoke(job)
+    assert [(line["event"], line["connector"]) for line in lines] == [
+        ("grant not revoked", job.data["connector"])
+    ]
+    assert world.programs.salesforce.calls["revoke"] == calls
 
 
 async def test_it_goes_to_the_origin_it_was_given_at(world: Outside, job: Job) -> None:

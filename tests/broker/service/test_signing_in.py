@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -74,17 +74,11 @@ class Door:
         return await self.db.read(lambda tx: [dict(row) for row in tx.all(sql)])
 
 
-@pytest.fixture(scope="module")
-def programs() -> Iterator[Simulator]:
-    with outside.running() as simulator:
-        yield simulator
-
-
 @pytest.fixture
 async def door(db: Database, programs: Simulator) -> AsyncIterator[Door]:
     identity, seal = programs.identity, Seal(outside.KEYS)
     identity.register(Client("broker", "canary-oidc", {PUBLIC_URL + CALLBACK}))
-    projects = Projects(db, seal)
+    projects = Projects(db, seal, programs.base_url)
     project = await projects.add("acme")
     said = SignIn(identity.issuer, "broker", "canary-oidc", "sub=externalId")
     await projects.change(project.id, by="operator", sign_in=said)
@@ -191,9 +185,9 @@ async def test_a_subject_once_known_stays_that_person(door: Door) -> None:
 
 
 async def test_two_with_one_external_id_are_nobody(door: Door) -> None:
-    """Safety 5: a claim that names two people proves neither."""
+    """Safety 5: a claim that names two people of one directory proves neither."""
     await door.person()
-    await door.person(directory="dir_2", profile=Profile(user_name="other@acme.example"))
+    await door.person(profile=Profile(user_name="other@acme.example"))
     with pytest.raises(Forbidden):
         await door.signing_in.complete(await door.sent(), BROWSER)
 
@@ -242,7 +236,7 @@ async def test_a_project_without_an_issuer_says_so(door: Door) -> None:
 
 async def test_an_issuer_that_is_away_is_not_us(door: Door) -> None:
     """A disturbed issuer is 503 and no failure of the person's."""
-    projects = Projects(door.db, Seal(outside.KEYS))
+    projects = Projects(door.db, Seal(outside.KEYS), "http://localhost:9")
     said = SignIn("http://localhost:9/identity", "broker", None, None)
     await projects.change(door.project, by="operator", sign_in=said)
     with pytest.raises(Unavailable):

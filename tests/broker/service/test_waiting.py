@@ -10,7 +10,7 @@ import pytest
 
 from broker.db.database import Database, Transaction
 from broker.domain.clock import DAY, HOUR, SECOND
-from broker.domain.errors import Conflict
+from broker.domain.errors import Conflict, Forbidden
 from broker.domain.pauses import State
 from broker.domain.users import License, Status, SuspendedBy
 from broker.store import pauses, users
@@ -71,18 +71,68 @@ async def test_asking_again_instead_of_claiming(scene: Scene, at: World) -> None
         await scene.claim(pause)
 
 
-async def test_later_attempt_takes_over(scene: Scene, at: World) -> None:
-    """P1, P10: a later attempt ends the pause of an earlier one; an earlier one or another key
-    cannot.
-    """
+async def test_later_attempt_takes_over(scene: Scene) -> None:
+    """P1, P10: a later attempt ends the pause of an earlier one, and a second one is opened."""
     first = await scene.wait()
     second = await scene.wait(attempt=2)
     assert (await scene.now(first)).state is State.CANCELLED
-    for caller, attempt in ((scene.engine, 1), (await at.key(), 3)):
-        with pytest.raises(Conflict) as refused:
-            await at.resolving.resolve(caller, asked({"user_name": KIM}, attempt=attempt))
-        assert refused.value.reason == "pause-open"
     assert (await scene.now(second)).state is State.WAITING
+
+
+@pytest.mark.parametrize("signed_in", [False, True])
+async def test_who_may_not_end_a_pause_joins_it(scene: Scene, at: World, signed_in: bool) -> None:
+    """P1, safety 26: a delayed earlier attempt and another key are answered with the one open
+    pause, the line is kept (R2), nobody else claims it, and no credential leaves.
+    """
+    other = await at.key()
+    open_one = await scene.wait(attempt=2)
+    if signed_in:
+        await scene.sign_in()
+    state = State.READY if signed_in else State.WAITING
+    for caller, attempt in ((scene.engine, 1), (other, 3)):
+        request = asked({"user_name": KIM}, attempt=attempt)
+        answer = await at.resolving.resolve(caller, request)
+        shown = answer.rendered()
+        assert (shown["row"], shown["outcome"], shown["reason"]) == ("P1", "pause", "pause-open")
+        assert shown["status"] == "Authentication needed"
+        assert (shown["pause"]["id"], shown["pause"]["state"]) == (open_one.id, state)
+        assert (shown["run_as"], shown.get("credential")) == (None, None)
+        _, [line] = await at.resolving.decision(caller, answer.decision_id)
+        assert (line.row, line.pause, line.credential) == ("P1", open_one.id, False)
+    assert (await scene.now(open_one)).state is state
+    with pytest.raises(Forbidden):
+        await at.pausing.claim(other, open_one.id)
+
+
+async def test_later_attempt_that_runs_leaves_nothing_to_claim(scene: Scene, at: World) -> None:
+    """P10: the person signed in and the engine asks with a new attempt: the step runs once."""
+    pause = await scene.wait()
+    await scene.sign_in()
+    answer = await at.resolving.resolve(scene.engine, asked({"user_name": KIM}, attempt=2))
+    assert (answer.decision.row, answer.credential is not None) == ("F6", True)
+    gone = await scene.now(pause)
+    assert (gone.state, gone.reason) == (State.CANCELLED, "later-attempt")
+    with pytest.raises(Conflict):
+        await scene.claim(pause)
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+async def test_claimed_step_is_not_handed_out_again(scene: Scene, at: World, attempt: int) -> None:
+    """P4: while a claim may be running the step, whoever asks for it gets the claimed pause and
+    no credential; the claim's result still counts (P5).
+    """
+    pause = await scene.wait()
+    await scene.sign_in()
+    claim = await scene.claim(pause)
+    for caller in (scene.engine, await at.key()):
+        answer = await at.resolving.resolve(caller, asked({"user_name": KIM}, attempt=attempt))
+        assert (answer.decision.row, answer.decision.reason) == ("P4", "pause-claimed")
+        assert answer.pause is not None
+        assert (answer.pause.id, answer.pause.state) == (pause.id, State.CLAIMED)
+        assert (answer.credential, answer.run_as) == (None, None)
+    assert claim.token is not None
+    done = await at.pausing.result(scene.engine, pause.id, claim.token, "ran")
+    assert done.state is State.RESUMED
 
 
 async def test_sign_in_while_the_step_is_asked(scene: Scene, at: World) -> None:
@@ -117,4 +167,4 @@ async def test_suspension_while_the_step_is_asked(scene: Scene, at: World) -> No
         at.resolving.resolve(scene.engine, asked({"user_name": KIM})), suspend()
     )
     assert answer.decision.row in ("F2", "F11")
-    assert [one for one in await at.pausing.page(scene.engine) if one.is_open] == []
+    assert {one.state for one in await at.pausing.page(scene.engine)} <= {State.CANCELLED}

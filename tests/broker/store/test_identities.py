@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from broker.db.database import Database
+from broker.domain.directories import Directory, State
 from broker.domain.users import Status
-from broker.store import identities
+from broker.store import directories, identities
 from tests.stepping import ANA, KIM, World, world
 
 ISSUER = "https://idp.example"
@@ -53,5 +54,27 @@ async def test_mapped_claim(at: World) -> None:
     assert found.id == kim.id
     assert await at.db.read(identities.claimed, at.project, "X-1") is None
     assert await at.db.read(identities.claimed, "prj_2", "x-1") is None
-    await at.person(ANA, external_id="x-1", directory="dir_2")
+    await at.person(ANA, external_id="x-1")
     assert await at.db.read(identities.claimed, at.project, "x-1") is None
+
+
+async def test_claim_of_several_directories(at: World) -> None:
+    """Safety 5: a directory that came later neither takes nor blocks what an older one's person
+    signs in as; two of the oldest one are nobody, whoever else there is (decision 0015).
+    """
+    for id, created in (("dir_b", 1), ("dir_a", 2)):
+        directory = Directory(id, at.project, id, id, State.ENABLED, created)
+        await at.db.write(directories.insert, directory)
+
+    async def claimed() -> str | None:
+        found = await at.db.read(identities.claimed, at.project, "x-1")
+        return found.id if found else None
+
+    late = await at.person(ANA, external_id="x-1", directory="dir_a")
+    assert await claimed() == late.id
+    first = await at.person(KIM, external_id="x-1", directory="dir_b")
+    assert await claimed() == first.id
+    await at.person("a3@acme.example", external_id="x-1", directory="dir_a")
+    assert await claimed() == first.id
+    await at.person("b2@acme.example", external_id="x-1", directory="dir_b")
+    assert await claimed() is None

@@ -111,11 +111,10 @@ async def test_open_runs_are_told_with_their_window(db: Database, clock: Movable
     assert await db.read(runs.running) == []
 
 
-async def test_a_directory_is_found_by_id_and_name_until_it_is_deleted(db: Database) -> None:
+async def test_a_directory_is_found_by_id_until_it_is_deleted(db: Database) -> None:
     """R113, safety 2: a deleted one is not there any more, and its name is free again."""
     await db.write(directories.insert, ENTRA)
     assert await db.read(directories.get, *PLACE) == ENTRA
-    assert await db.read(directories.named, "prj_1", "entra") == ENTRA
     assert await db.read(directories.by_id, "dir_1") == ENTRA
     assert await db.read(directories.every, "prj_1") == [ENTRA]
     assert await db.read(directories.find, "prj_2", "dir_1") is None

@@ -93,10 +93,13 @@ async def test_a_subject_is_a_living_person_before_a_tombstone(db: Database) -> 
 
 
 async def test_an_external_id_of_two_people_names_nobody(db: Database) -> None:
-    """A step never runs as one of two: an ambiguous name is unknown."""
-    await db.write(kept, person("kim", external_id="e-1"), person("lee", external_id="e-1"))
+    """F2, F19: an ambiguous name is no one person, and everybody living who has it is known."""
+    kim, lee = person("kim", external_id="e-1"), person("lee", external_id="e-1")
+    await db.write(kept, kim, lee, deleted("moe", 1, external_id="e-1"))
     subject = Subject(external_id="e-1", directory=DIRECTORY)
     assert await db.read(users.by_subject, PROJECT, subject) is None
+    meant = await db.read(users.meant, PROJECT, subject)
+    assert {each.id for each in meant} == {kim.id, lee.id}
 
 
 async def test_a_logon_names_a_person_exact_in_case(db: Database) -> None:

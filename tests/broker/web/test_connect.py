@@ -236,3 +236,29 @@ async def test_an_action_is_proven_by_a_sign_in(rehearsal: Rehearsal) -> None:
     assert wrong.status_code == 403
     done = await client.get(path, params={"code": code["code"]}, headers=headers)
     assert done.json()["items"]["AuthenticateUser.Ou.Status"] == "Pass"
+
+
+async def test_an_action_is_proven_once(rehearsal: Rehearsal) -> None:
+    """K3: a button pressed twice finds the link over, in words; nobody is suspected of anything."""
+    asked = {"mode": "async", "return_url": "https://flows.example/back"}
+    pending = await rehearsal.post("/v1/actions/AuthenticateUser", asked)
+    link = urlsplit(pending.json()["authorization_url"]).path
+    async with rehearsal.browser() as browser:
+        await rehearsal.sign_in(browser, link, KIM)
+        assert (await browser.post(link)).status_code == 303
+        again, looked = await browser.post(link), await browser.get(link)
+    assert again.status_code == looked.status_code == 409
+    assert "link-over" in again.text
+    assert "link-over" in looked.text
+    told = await rehearsal.service.broker.db.read(
+        lambda tx: tx.all("SELECT type FROM events WHERE type LIKE 'security.%'")
+    )
+    assert told == []
+
+
+async def test_a_link_asks_for_scopes_that_exist(rehearsal: Rehearsal) -> None:
+    """RFC 6749 §3.3: a scope with a blank is 422 with its pointer, before a link is made."""
+    asked = {"user_id": rehearsal.id(KIM), "connector": rehearsal.connector}
+    refused = await rehearsal.post("/v1/links", asked | {"scopes": ["api", "a b"]})
+    assert refused.status_code == 422
+    assert [one["pointer"] for one in refused.json()["errors"]] == ["/scopes/1"]

@@ -51,6 +51,8 @@ class Operation:
     async def ask(self, client: httpx.AsyncClient, **more: Any) -> httpx.Response:
         """Send the example."""
         more.setdefault("json", self.body)
+        if {"$ref": "#/components/parameters/ifMatchNeeded"} in self.said.get("parameters", []):
+            more["headers"] = {"If-Match": "*"} | more.get("headers", {})
         if self.method == "delete":
             more["params"] = {"name": "x"}
         if more["json"] is None:
@@ -174,6 +176,27 @@ async def test_wrong_types_are_refused(service: Faces, operation: Operation) -> 
         assert answer.status_code == 422, f"{name}: {answer.text}"
         pointers = [problem["pointer"] for problem in answer.json()["errors"]]
         assert any(pointer.startswith(f"/{name}") for pointer in pointers), pointers
+
+
+CONFIGURED = ["patch", "delete", "put"]
+
+
+@pytest.mark.parametrize("operation", [o for o in ALL if o.path.startswith("/v1/connectors/")
+                                       and o.method in CONFIGURED], ids=str)  # fmt: skip
+async def test_a_configuration_write_names_its_version(
+    service: Faces, operation: Operation
+) -> None:
+    """api.md "If-Match required on configuration writes": 428 without one, whatever else is sent
+    (RFC 6585 §3); the contract marks the header as required.
+    """
+    client = await service.administrator()
+    headers = {"Sec-Fetch-Site": "same-origin"}
+    answer = await client.request(
+        operation.method, operation.url, json=operation.body, headers=headers
+    )
+    assert answer.status_code == 428
+    assert answer.json()["code"] == "if-match-needed"
+    check(operation, answer)
 
 
 async def test_no_answer_of_v1_is_kept(service: Faces) -> None:

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from broker.web import door
-from tests.faces import Faces
+from tests.faces import Faces, faces
 
 
 async def test_another_host_is_misdirected(service: Faces) -> None:
@@ -17,6 +17,52 @@ async def test_another_host_is_misdirected(service: Faces) -> None:
         answer = await service.client.get(path, headers={"Host": "evil.example"})
         assert answer.status_code == 421
         assert answer.json()["code"] == "misdirected"
+
+
+@pytest.mark.parametrize("path", ["/v1/users", "/scim/v2/dir_x/Users", "/healthz"])
+@pytest.mark.parametrize("hosts", [("127.0.0.1:8080", "evil.example"), ("127.0.0.1:8080",) * 2])
+async def test_two_hosts_are_none(service: Faces, path: str, hosts: tuple[str, ...]) -> None:
+    """Safety 32, RFC 9112 §3.2: a second Host is 400, whichever stands last."""
+    headers = [(b"Host", host.encode()) for host in hosts]
+    for order in (headers, headers[::-1]):
+        answer = await service.client.get(path, headers=order)
+        assert answer.status_code == 400
+        assert answer.json()["code"] == "host-repeated"
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "status"),
+    [
+        ("GET", "/connect/%00", 404),
+        ("GET", "/signin?link=%00", 422),
+        ("GET", "/v1/users/%00", 404),
+        ("GET", "/v1/users?cursor=%00", 422),
+        ("POST", "/v1/users/%00/suspend", 404),
+        ("DELETE", "/v1/connectors/a%00b?name=%00", 404),
+        ("GET", "/v1/users?cursor=%2500", 200),
+    ],
+)
+async def test_an_address_with_u0000_names_nothing(
+    database_url: str, method: str, address: str, status: int
+) -> None:
+    """api.md "4xx means the question was wrong": on both engines, with and without a key."""
+    async with faces(database_url) as at:
+        key = await at.key()
+        for headers in (key, {}) if status != 200 else (key,):
+            answer = await at.client.request(method, address, headers=headers)
+            assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("address", ["%00/Users", "dir_x/Users/%00", "dir_x/Users?filter=%00"])
+async def test_an_identity_provider_reads_scim_errors(database_url: str, address: str) -> None:
+    """R103: U+0000 below /scim is answered by the protocol's own error, never a fault of ours."""
+    async with faces(database_url) as at:
+        made, token = await at.broker.syncing.add(at.project, "Acme", by="test")
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"/scim/v2/{address.replace('dir_x', made.id)}"
+        answer = await at.client.get(url, headers=headers)
+        assert answer.status_code in (400, 401, 404), answer.text
+        assert answer.headers["content-type"].startswith("application/scim+json")
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

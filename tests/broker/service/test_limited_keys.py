@@ -1,0 +1,82 @@
+"""Safety 22: a key limited to connectors comes near no other one, whichever verb it asks for."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+
+from broker.db.database import Database
+from broker.demo.simulator import Simulator
+from broker.domain.callers import Caller, Kind
+from broker.domain.errors import Forbidden
+from broker.service.forms import Said
+from tests.broker.service import outside
+from tests.broker.service.outside import Outside
+
+SCOPES = frozenset({"connectors:read", "connectors:write", "links:write", "grants:write"})
+
+
+def limited(world: Outside, *names: str) -> Caller:
+    return Caller(
+        kind=Kind.SERVICE,
+        project=world.administrator.project,
+        id="key_limited",
+        name="limited",
+        scopes=SCOPES,
+        connectors=frozenset(names),
+    )
+
+
+Verb = Callable[[Outside, Caller, str], Awaitable[object]]
+VERBS: dict[str, Verb] = {
+    "get": lambda world, caller, id: world.connecting.get(caller, id),
+    "authorizations": lambda world, caller, id: world.connecting.authorizations(caller, id),
+    "configure": lambda world, caller, id: world.connecting.configure(
+        caller, id, Said(description="mine")
+    ),
+    "authorize": lambda world, caller, id: world.connecting.authorize(caller, id),
+    "disable": lambda world, caller, id: world.connecting.disable(caller, id),
+    "enable": lambda world, caller, id: world.connecting.enable(caller, id),
+    "delete": lambda world, caller, id: world.connecting.delete(caller, id, "Salesforce"),
+    "import": lambda world, caller, id: world.connecting.import_grants(
+        caller, id, [{"subject": {"user_name": "kim"}, "refresh_token": "r"}]
+    ),
+    "link": lambda world, caller, id: world.authorizing.make_link(caller, "usr_any", id),
+}
+
+
+@pytest.fixture(scope="module")
+def programs() -> Iterator[Simulator]:
+    with outside.running() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def world(db: Database, programs: Simulator) -> AsyncIterator[Outside]:
+    async with outside.opened(db, programs) as opened:
+        yield opened
+
+
+async def test_a_limited_key_reaches_its_own_connector_whatever_the_case(world: Outside) -> None:
+    """The limit compares names as names are compared everywhere: trimmed, case aside."""
+    id = await world.connector()
+    caller = limited(world, " salesForce ")
+    view = await world.connecting.get(caller, id)
+    assert view.connector.id == id
+    assert len(await world.connecting.every(caller)) == 1
+
+
+async def test_a_limited_key_reaches_no_other_connector(world: Outside) -> None:
+    """Every verb that takes a connector refuses with one reason; the list leaves it out."""
+    id = await world.connector()
+    caller = limited(world, "Other")
+    assert await world.connecting.every(caller) == []
+    for name, verb in VERBS.items():
+        with pytest.raises(Forbidden) as refused:
+            await verb(world, caller, id)
+        assert refused.value.reason == "connector-not-allowed", name
+
+
+async def test_a_limited_key_makes_no_other_connector(world: Outside) -> None:
+    """A key for one connector cannot add a second one under another name."""
+    with pytest.raises(Forbidden):
+        await world.connecting.create(limited(world, "Other"), "salesforce", Said(name="Mine"))
