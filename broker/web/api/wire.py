@@ -41,7 +41,7 @@ def parse(content: bytes) -> Any:
     """JSON (RFC 8259), with no name twice, no NaN, no U+0000 and no half of a character."""
     try:
         text = content.decode()
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=_once, parse_int=_whole, parse_constant=_refuse)
         if "\\u" in text:
             _storable(value)
     except RecursionError:
@@ -64,7 +64,15 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _whole(digits: str) -> int:
+    """A whole number that a column, and an answer, can hold: 64 bits."""
+    number = int(digits)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(digits[:20])
+    return number
+
+
+def _refuse(name: str) -> NoReturn:
     raise Malformed(f"{name} is not JSON.")
 
 

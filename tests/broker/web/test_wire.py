@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from broker.web.api import wire
@@ -94,6 +94,7 @@ async def test_a_charset_does_no_harm(service: Faces) -> None:
     assert answer.status_code == 200
 
 
+@example(b"20000000000000000000")
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_bytes_surprise_the_reader(content: bytes) -> None:
     """Whatever comes is a JSON value that can be kept, or Malformed; never anything else."""
