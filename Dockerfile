@@ -24,7 +24,8 @@ COPY --from=build /opt/broker /opt/broker
 ENV PATH=/opt/broker/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    BROKER_DATA=/data
+    BROKER_DATA=/data \
+    BROKER_PORT=8080
 USER 10001:10001
 WORKDIR /data
 VOLUME ["/data"]
