@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scim.changes import Change, applied
-from scim.document import is_message
+from scim.document import Accepted, is_message
 from scim.errors import InvalidSyntax, InvalidValue, Mutability
 from scim.members import MemberChange
 from scim.operations import Aside, Reading
@@ -17,15 +17,6 @@ from scim.values import Warning
 
 URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 MOST_OPERATIONS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Patched:
-    """A document after a patch."""
-
-    document: dict[str, Any]
-    extras: dict[str, Any]
-    warnings: tuple[Warning, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +56,7 @@ class Patch:
             reading.intake.warnings,
         )
 
-    def apply(self, document: Mapping[str, Any], extras: Mapping[str, Any]) -> Patched:
+    def apply(self, document: Mapping[str, Any], extras: Mapping[str, Any]) -> Accepted:
         """The document and its extras after every change; pure, all of it or a ScimError.
 
         `document` is as `scim.document.load` gives it. NoTarget where a path matches nothing
@@ -81,7 +72,7 @@ class Patch:
         beside = dict(extras)
         for aside in self.asides:
             aside.apply(beside)
-        return Patched(after, beside, self.warnings)
+        return Accepted(after, beside, self.warnings)
 
 
 def _operations(body: Mapping[str, Any], tolerance: Tolerance) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from broker.domain.clock import DAY, HOUR
 from broker.domain.errors import Invalid, NotFound, Problem, Unknown
 from broker.store import audit, callers
 
+Revoke = Callable[[Transaction, str, str], bool]
 KEY_PREFIX = "brk"
 TOKEN_PREFIX = "brs"
 ADMINISTRATOR_LIFETIME = 12 * HOUR
@@ -108,23 +109,13 @@ class Callers:
 
     async def revoke_key(self, project: str, id: str, *, by: str) -> None:
         """End an API key at once; NotFound where there is no such living key."""
-
-        def revoking(tx: Transaction) -> None:
-            if not callers.revoke_key(tx, project, id):
-                raise NotFound()
-            audit.append(tx, project, by, "key.revoked", id)
-
-        await self.db.write(revoking)
+        await self.db.write(_revoking, callers.revoke_key, project, id, "key.revoked", by)
 
     async def revoke_token(self, project: str, id: str, *, by: str) -> None:
         """End a SCIM token at once; NotFound where there is no such living token."""
-
-        def revoking(tx: Transaction) -> None:
-            if not callers.revoke_token(tx, project, id):
-                raise NotFound()
-            audit.append(tx, project, by, "directory.token.revoked", id)
-
-        await self.db.write(revoking)
+        await self.db.write(
+            _revoking, callers.revoke_token, project, id, "directory.token.revoked", by
+        )
 
     def adding_token(self, tx: Transaction, project: str, directory: str, by: str) -> str:
         """A new SCIM token of the directory, in the caller's transaction; shown this once."""
@@ -255,6 +246,12 @@ class Callers:
         if row:
             self.seen[id] = tx.now
         return row
+
+
+def _revoking(tx: Transaction, revoke: Revoke, project: str, id: str, act: str, by: str) -> None:
+    if not revoke(tx, project, id):
+        raise NotFound()
+    audit.append(tx, project, by, act, id)
 
 
 def _ticketing(tx: Transaction, project: str, hash: str, purpose: str, lifetime: int) -> None:

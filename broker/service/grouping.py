@@ -84,16 +84,12 @@ class Groups:
     ) -> Stored:
         """Change what the patch names; one member costs the same in a group of any size."""
 
-        def patched(document: Document, extras: Document) -> Accepted:
-            after = patch.apply(document, extras)
-            return Accepted(after.document, after.extras, after.warnings)
-
         return await self.syncing.pushed(
             self.directory,
             _attempted(id, {}),
             self._changing,
             id,
-            patched,
+            patch.apply,
             patch.members,
             if_match,
             computed,
@@ -210,13 +206,7 @@ class Groups:
 
 
 def _attempted(id: str | None, body: Document) -> Attempted:
-    external_id, name = body.get("externalId"), body.get("displayName")
-    return Attempted(
-        "Group",
-        id,
-        external_id if isinstance(external_id, str) else None,
-        name if isinstance(name, str) else "",
-    )
+    return Attempted.of("Group", id, body, named="displayName")
 
 
 def _keys(document: Document) -> Keys:

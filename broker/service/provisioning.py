@@ -83,12 +83,8 @@ class Users:
         """Change what the patch names; people have no members, so `at_most` limits nothing."""
         del at_most
 
-        def patched(document: Document, extras: Document) -> Accepted:
-            after = patch.apply(document, extras)
-            return Accepted(after.document, after.extras, after.warnings)
-
         return await self.syncing.pushed(
-            self.directory, _attempted(id, {}), self._changing, id, patched, if_match, computed
+            self.directory, _attempted(id, {}), self._changing, id, patch.apply, if_match, computed
         )
 
     async def delete(self, id: str, if_match: IfMatch) -> None:
@@ -271,13 +267,7 @@ class Users:
 
 
 def _attempted(id: str | None, body: Document) -> Attempted:
-    external_id, name = body.get("externalId"), body.get("userName")
-    return Attempted(
-        "User",
-        id,
-        external_id if isinstance(external_id, str) else None,
-        name if isinstance(name, str) else "",
-    )
+    return Attempted.of("User", id, body, named="userName")
 
 
 def _keys(document: Document, profile: Profile) -> Keys:

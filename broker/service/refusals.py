@@ -1,8 +1,9 @@
 """Why a push failed: a sentence for the identity provider, one for the administrator, a remedy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Self
 
 from broker.db.database import Duplicate, Transaction, Unavailable
 from broker.domain.directories import Directory
@@ -36,6 +37,17 @@ class Attempted:
     id: str | None = None
     external_id: str | None = None
     name: str = ""
+
+    @classmethod
+    def of(cls, kind: str, id: str | None, body: Mapping[str, Any], *, named: str) -> Self:
+        """What can be told from a body nobody has checked; `named` is the attribute of its name."""
+        external_id, name = body.get("externalId"), body.get(named)
+        return cls(
+            kind,
+            id,
+            external_id if isinstance(external_id, str) else None,
+            name if isinstance(name, str) else "",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,17 +76,20 @@ def keys(tx: Transaction, project: str) -> list[dict[str, Any]]:
 
 def revoke_key(tx: Transaction, project: str, id: str) -> bool:
     """End a key; False where there is no such living key."""
-    return bool(
-        tx.find(
-            """
-            UPDATE api_keys SET revoked_at = :now
-             WHERE project_id = :project AND id = :id AND revoked_at IS NULL RETURNING id
-            """,
-            project=project,
-            id=id,
-            now=tx.now,
-        )
-    )
+    return _revoked(tx, "api_keys", project, id)
+
+
+def revoke_token(tx: Transaction, project: str, id: str) -> bool:
+    """End a SCIM token; False where there is no such living token."""
+    return _revoked(tx, "directory_tokens", project, id)
+
+
+def _revoked(tx: Transaction, table: str, project: str, id: str) -> bool:
+    sql = f"""
+        UPDATE {table} SET revoked_at = :now
+         WHERE project_id = :project AND id = :id AND revoked_at IS NULL RETURNING id
+    """
+    return tx.find(sql, project=project, id=id, now=tx.now) is not None
 
 
 def insert_token(tx: Transaction, project: str, directory: str, id: str, hash: str) -> None:
@@ -126,21 +129,6 @@ def tokens(tx: Transaction, project: str, directory: str) -> list[dict[str, Any]
         directory=directory,
     )
     return [dict(row) for row in rows]
-
-
-def revoke_token(tx: Transaction, project: str, id: str) -> bool:
-    """End a SCIM token; False where there is no such living token."""
-    return bool(
-        tx.find(
-            """
-            UPDATE directory_tokens SET revoked_at = :now
-             WHERE project_id = :project AND id = :id AND revoked_at IS NULL RETURNING id
-            """,
-            project=project,
-            id=id,
-            now=tx.now,
-        )
-    )
 
 
 def used(tx: Transaction, seen: dict[str, int]) -> None:

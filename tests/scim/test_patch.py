@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scim2_models import Context, PatchOp, SCIMException
 
+from scim.document import Accepted
 from scim.errors import (
     InvalidFilter,
     InvalidPath,
@@ -20,7 +21,7 @@ from scim.errors import (
     ScimError,
 )
 from scim.fold import fold
-from scim.patch import MOST_OPERATIONS, Patch, Patched
+from scim.patch import MOST_OPERATIONS, Patch
 from scim.tolerance import STANDARD, STRICT, Tolerance
 from scim.values import is_hollow
 from tests.scim.calling import BROKER, ENTERPRISE, PATCH_OP, patch_body
@@ -51,7 +52,7 @@ def op(name: str, path: str | None = None, value: Any = ...) -> dict[str, Any]:
 
 def patched(
     *operations: Any, tolerance: Tolerance = STANDARD, extras: dict[str, Any] | None = None
-) -> Patched:
+) -> Accepted:
     """ADA after these operations."""
     patch = Patch.parse(USER, patch_body(*operations), tolerance, id="u1")
     return patch.apply(copy.deepcopy(ADA), extras or {})
@@ -640,7 +641,7 @@ def test_a_patch_does_what_the_oracle_does(document: dict[str, Any], ops: list[A
     assert mine.document == theirs
 
 
-def _mine(document: dict[str, Any], ops: list[Any]) -> Patched | None:
+def _mine(document: dict[str, Any], ops: list[Any]) -> Accepted | None:
     before = copy.deepcopy(document)
     try:
         return Patch.parse(USER, patch_body(*ops), STANDARD).apply(document, {})
