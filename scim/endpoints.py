@@ -2,27 +2,21 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
-import orjson
-
 from scim.discovery import ENDPOINTS, Discovery
-from scim.document import accept
 from scim.errors import MethodNotAllowed, NotFound, ScimError, Unauthorized, Unsupported
-from scim.etag import IfMatch, is_known, tag
+from scim.etag import IfMatch
 from scim.exchange import Answer, Gone, Receive, Request, Scope, Send, refusal
-from scim.patch import Patch
-from scim.projection import Selection, project
 from scim.query import Query, selected, url_parameters
-from scim.resources import Attempt, Host, Resources, Stored
+from scim.resources import Host
 from scim.schema import Catalogue, ResourceType
-from scim.wire import decoded, listed, spliced
+from scim.verbs import Verbs, Wish
+from scim.wire import decoded, listed
 
 PREFIX = "/scim/v2/"
 DIRECTORY = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-LONGEST_ID = 256
 UNSERVED = frozenset({"Me", "Bulk", ".search"})
 
 Admit: TypeAlias = Callable[[str, str | None], Awaitable[Host]]
@@ -69,7 +63,7 @@ class Endpoints:
         type = host.catalogue.by_endpoint.get("/" + path[0])
         if type is None or len(path) > 2:
             raise NotFound("There is no such endpoint.")
-        exchange = Exchange(request, host, type, host.resources(type))
+        exchange = Exchange(request, host, type)
         if len(path) == 1:
             return await exchange.collection()
         if path[1] == ".search":
@@ -102,15 +96,13 @@ class Endpoints:
 
 
 class Exchange:
-    """One admitted request on resources of one type."""
+    """One admitted HTTP request on resources of one type."""
 
-    def __init__(
-        self, request: Request, host: Host, type: ResourceType, resources: Resources
-    ) -> None:
+    def __init__(self, request: Request, host: Host, type: ResourceType) -> None:
         self.request = request
         self.host = host
         self.type = type
-        self.resources = resources
+        self.verbs = Verbs.on(host, type)
 
     async def collection(self) -> Answer:
         """GET asks, POST creates."""
@@ -121,7 +113,8 @@ class Exchange:
                 query = Query.from_url(self.type, self.request.query_string, limits)
                 return await self._search(query)
             case "POST":
-                return await self._create()
+                wish = self._wish()
+                return await self.verbs.create(await self._body(), wish)
         raise MethodNotAllowed("GET, HEAD, POST")
 
     async def posted_search(self) -> Answer:
@@ -135,72 +128,24 @@ class Exchange:
 
     async def resource(self, id: str) -> Answer:
         """GET, PUT, PATCH and DELETE of one resource."""
-        serve = {
-            "GET": self._get,
-            "HEAD": self._get,
-            "PUT": self._replace,
-            "PATCH": self._patch,
-            "DELETE": self._delete,
-        }.get(self.request.method)
-        if serve is None:
-            raise MethodNotAllowed("GET, HEAD, PUT, PATCH, DELETE")
-        if "\0" in id or len(id) > LONGEST_ID:
-            raise self._missing()
-        return await serve(id)
+        match self.request.method:
+            case "GET" | "HEAD":
+                self.host.note("read")
+                return await self.verbs.get(id, self._wish())
+            case "PUT":
+                wish = self._wish()
+                return await self.verbs.replace(id, await self._body(), wish)
+            case "PATCH":
+                wish = self._wish()
+                return await self.verbs.patch(id, await self._body(), wish)
+            case "DELETE":
+                return await self.verbs.delete(id, self._wish())
+        raise MethodNotAllowed("GET, HEAD, PUT, PATCH, DELETE")
 
     async def _search(self, query: Query) -> Answer:
-        page = await self.resources.search(query)
-        items = (self._shown(stored, query.selection) for stored in page.items)
+        page = await self.verbs.resources.search(query)
+        items = (self.verbs.shown(stored, query.selection) for stored in page.items)
         return Answer(200, listed(items, page.total, query.start_index))
-
-    async def _get(self, id: str) -> Answer:
-        self.host.note("read")
-        selection = self._selection()
-        stored = await self.resources.find(id, computed=selection.computed)
-        if stored is None:
-            raise self._missing()
-        if is_known(self.request.header(b"if-none-match"), stored.version):
-            return Answer(304, None, _tagged(stored))
-        return Answer(200, self._shown(stored, selection), _tagged(stored))
-
-    async def _create(self) -> Answer:
-        selection = self._selection()
-        body = await self._body()
-        reading = partial(accept, self.type, body, self.host.tolerance)
-        accepted = await self._understood(reading, Attempt("create", None, body))
-        stored = await self.resources.create(accepted, computed=selection.computed)
-        location = (b"location", self._location(stored.id).encode())
-        return Answer(201, self._shown(stored, selection), [location, *_tagged(stored)])
-
-    async def _replace(self, id: str) -> Answer:
-        selection = self._selection()
-        body = await self._body()
-        reading = partial(accept, self.type, body, self.host.tolerance)
-        accepted = await self._understood(reading, Attempt("replace", id, body))
-        computed = selection.computed
-        stored = await self.resources.replace(id, accepted, self._if_match(), computed=computed)
-        return Answer(200, self._shown(stored, selection), _tagged(stored))
-
-    async def _patch(self, id: str) -> Answer:
-        selection = self._selection()
-        body = await self._body()
-        reading = partial(Patch.parse, self.type, body, self.host.tolerance, id=id)
-        patch = await self._understood(reading, Attempt("patch", id, body))
-        minimal = self.request.wants_nothing and not selection.asked
-        stored = await self.resources.patch(
-            id,
-            patch,
-            self._if_match(),
-            computed=frozenset() if minimal else selection.computed,
-            at_most=None if selection.asked else self.host.catalogue.limits.members_shown,
-        )
-        if minimal or stored.left_out:
-            return Answer(204, None, _tagged(stored))
-        return Answer(200, self._shown(stored, selection), _tagged(stored))
-
-    async def _delete(self, id: str) -> Answer:
-        await self.resources.delete(id, self._if_match())
-        return Answer(204)
 
     async def _body(self) -> dict[str, Any]:
         """The JSON object in the body; one nobody can read is counted, and is no record."""
@@ -210,33 +155,14 @@ class Exchange:
             self.host.note("unreadable")
             raise
 
-    async def _understood(self, reading: Callable[[], Any], attempt: Attempt) -> Any:
-        """What the body means; a body that means nothing is a record of its own."""
-        try:
-            return reading()
-        except ScimError as problem:
-            await self.resources.refused(attempt, problem)
-            raise
-
-    def _selection(self) -> Selection:
-        return selected(self.type, url_parameters(self.request.query_string))
-
-    def _if_match(self) -> IfMatch:
-        return IfMatch.parse(self.request.header(b"if-match"))
-
-    def _location(self, id: str) -> str:
-        return f"{self.host.base_url}{self.type.endpoint}/{id}"
-
-    def _shown(self, stored: Stored, selection: Selection) -> bytes:
-        """The resource as answered; decoded only where a part of it is asked for."""
-        location = orjson.dumps(self._location(stored.id))[1:-1]
-        whole = spliced(stored.document, stored.computed, location)
-        if selection.is_whole:
-            return whole
-        return orjson.dumps(project(selection, orjson.loads(whole)))
-
-    def _missing(self) -> NotFound:
-        return NotFound(f"There is no {self.type.name} with this id.")
+    def _wish(self) -> Wish:
+        request = self.request
+        return Wish(
+            selected(self.type, url_parameters(request.query_string)),
+            IfMatch.parse(request.header(b"if-match")),
+            request.header(b"if-none-match"),
+            minimal=request.wants_nothing,
+        )
 
 
 def _parts(path: str) -> list[str]:
@@ -249,7 +175,3 @@ def _parts(path: str) -> list[str]:
     if not all(parts) or not DIRECTORY.fullmatch(parts[0]):
         raise NotFound("There is no such endpoint.")
     return parts
-
-
-def _tagged(stored: Stored) -> list[tuple[bytes, bytes]]:
-    return [(b"etag", tag(stored.version).encode())]

@@ -41,7 +41,7 @@ async def test_a_read_is_the_stored_bytes(client: Client, monkeypatch: pytest.Mo
     user = await client.user(title="T", emails=[{"value": "a@x"}])
     group = await client.group("g", user["id"])
     decoded: list[Any] = []
-    monkeypatch.setattr("scim.endpoints.project", lambda *given: decoded.append(given))
+    monkeypatch.setattr("scim.verbs.project", lambda *given: decoded.append(given))
     for path in (
         f"/Users/{user['id']}",
         f"/Groups/{group['id']}?excludedAttributes=members",
