@@ -1,12 +1,15 @@
 """Logs: one JSON line an event, pretty on a terminal; ids, codes and counts, never values."""
 
+import asyncio
 import logging
 import re
 import sqlite3
 import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
@@ -24,6 +27,10 @@ QUIET = (
     "uvicorn",
 )
 LONGEST_TRACE = 30
+GATHERED_S = 0.05
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""Whose request it is that something is said about."""
+
 _SECRET_NAME = re.compile(
     r"secret|password|passwd|authorization|cookie|verifier|(^|_)(token|key|code)$", re.IGNORECASE
 )
@@ -43,7 +50,7 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     stream = stream or sys.stderr
     pretty = stream.isatty()
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _named,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         trace,
@@ -56,7 +63,7 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(stream)
+    handler = Lines(stream, plain=not pretty and least <= logging.INFO)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -71,6 +78,49 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     root.setLevel(least)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Lines(logging.StreamHandler[TextIO]):
+    """Writes each line as it is said, but access lines gathered: one write for up to 50 ms of
+    them, and before any other line, so that the order holds.
+
+    A line a request through structlog and logging costs as much as the request (65 of 230 us).
+    """
+
+    def __init__(self, stream: TextIO, *, plain: bool) -> None:
+        super().__init__(stream)
+        self.plain = plain
+        self._waiting: list[bytes] = []
+
+    def access(self, event: Event) -> None:
+        """An access line, whose fields are known to be harmless: a template, codes, counts."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(GATHERED_S, self.flush)
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        self._waiting.append(orjson.dumps({**event, "level": "info", "timestamp": now}))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Another line: those that wait go first."""
+        self.flush()
+        super().emit(record)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self.lock or nullcontext():
+            lines, self._waiting = self._waiting, []
+            if lines:
+                self.stream.write(b"\n".join([*lines, b""]).decode())
+            super().flush()
+
+
+def access(**fields: Any) -> None:
+    """Say that a request was answered: its route's template, never what it named (safety 32)."""
+    event = {"event": "request", "request_id": request_id.get(), **fields}
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, Lines) and handler.plain:
+            handler.access(event)
+            return
+    _access.info(**event)
 
 
 @contextmanager
@@ -106,6 +156,15 @@ def redact(_logger: Any, _method: str, event: Event) -> Event:
         elif isinstance(value, str):
             event[name] = _SECRET_TEXT.sub("***", value)
     return event
+
+
+def _named(_logger: Any, _method: str, event: Event) -> Event:
+    if (id := request_id.get()) is not None:
+        event["request_id"] = id
+    return event
+
+
+_access = structlog.get_logger("broker.access")
 
 
 def _json(_logger: Any, _method: str, event: Event) -> str:

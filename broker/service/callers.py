@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from broker.db.database import Database, Row, Transaction
+from broker.db.database import Database, Transaction
 from broker.db.seal import Hasher
 from broker.domain import ids
 from broker.domain.callers import SCOPES, Caller, Kind
 from broker.domain.clock import DAY, HOUR
+from broker.domain.directories import Directory
 from broker.domain.errors import Invalid, NotFound, Problem, Unknown
 from broker.store import audit, callers
 
@@ -28,24 +29,27 @@ class Callers:
 
     db: Database
     hasher: Hasher
-    seen: dict[str, int] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+    """Credentials used since the last `flush`, each known to be the right one."""
 
     async def service(self, authorization: str | None) -> Caller:
         """The service behind `Bearer brk_<id>_<secret>`; Unknown otherwise."""
         id, secret = _parts(authorization, KEY_PREFIX)
-        found = await self.db.peek(self._key, f"key_{id}")
-        if not self._is(secret, found[0] if found else None) or found is None:
+        hash, caller = await self.db.peek(callers.find_key, f"key_{id}") or (None, None)
+        if not self._is(secret, hash) or caller is None:
             raise Unknown("The API key is missing, wrong or revoked.", reason="unknown-key")
-        return found[1]
+        self.seen.add(caller.id)
+        return caller
 
-    async def directory(self, directory_id: str, authorization: str | None) -> str:
-        """The project of a directory whose SCIM token this is; Unknown otherwise (safety 1)."""
+    async def directory(self, directory_id: str, authorization: str | None) -> Directory:
+        """The directory whose SCIM token this is, as it is now; Unknown otherwise (safety 1)."""
         id, secret = _parts(authorization, TOKEN_PREFIX)
-        row = await self.db.peek(self._token, f"tok_{id}")
-        known = self._is(secret, row["hash"] if row else None)
-        if not known or row is None or row["directory_id"] != directory_id:
+        hash, directory = await self.db.peek(callers.find_token, f"tok_{id}") or (None, None)
+        known = self._is(secret, hash)
+        if not known or directory is None or directory.id != directory_id:
             raise Unknown("The token is missing, wrong or revoked.", reason="unknown-token")
-        return str(row["project_id"])
+        self.seen.add(f"tok_{id}")
+        return directory
 
     async def session(self, cookie: str | None) -> Caller | None:
         """Whom the session cookie stands for, if it is a living one."""
@@ -227,25 +231,13 @@ class Callers:
     async def flush(self) -> None:
         """Write down when keys and tokens were last used."""
         if self.seen:
-            seen = dict(self.seen)
+            seen = list(self.seen)
             self.seen.clear()
             await self.db.write(callers.used, seen)
 
     def _is(self, secret: str, hash: str | None) -> bool:
         """Constant time, and the same work where there is nothing to compare with (safety 3)."""
         return hmac.compare_digest(self.hasher(secret), hash or self.hasher(""))
-
-    def _key(self, tx: Transaction, id: str) -> tuple[str, Caller] | None:
-        found = callers.find_key(tx, id)
-        if found:
-            self.seen[id] = tx.now
-        return found
-
-    def _token(self, tx: Transaction, id: str) -> Row | None:
-        row = callers.find_token(tx, id)
-        if row:
-            self.seen[id] = tx.now
-        return row
 
 
 def _revoking(tx: Transaction, revoke: Revoke, project: str, id: str, act: str, by: str) -> None:

@@ -82,10 +82,6 @@ class Syncing:
         """One directory with its newest run; NotFound."""
         return await self.db.read(_directory, project, id)
 
-    async def admitted(self, project: str, id: str) -> Directory | None:
-        """The directory a SCIM token speaks for, as it is right now."""
-        return await self.db.peek(directories.find, project, id)
-
     async def pushed(
         self,
         directory: Directory,

@@ -8,6 +8,8 @@ import orjson
 from broker.db.database import Row, Transaction
 from broker.domain.callers import Caller, Kind
 from broker.domain.clock import MINUTE
+from broker.domain.directories import Directory
+from broker.store import directories
 
 
 def insert_key(
@@ -107,15 +109,20 @@ def insert_token(tx: Transaction, project: str, directory: str, id: str, hash: s
     )
 
 
-def find_token(tx: Transaction, id: str) -> Row | None:
-    """A living SCIM token: hash, project_id, directory_id."""
-    return tx.find(
+def find_token(tx: Transaction, id: str) -> tuple[str, Directory] | None:
+    """The hash of a living SCIM token and the directory it is for, which is not deleted."""
+    row = tx.find(
         """
-        SELECT hash, project_id, directory_id FROM directory_tokens
-         WHERE id = :id AND revoked_at IS NULL
+        SELECT directories.*, directory_tokens.hash AS hash
+          FROM directory_tokens JOIN directories
+            ON directories.id = directory_tokens.directory_id
+           AND directories.project_id = directory_tokens.project_id
+         WHERE directory_tokens.id = :id AND directory_tokens.revoked_at IS NULL
+           AND directories.state <> 'deleted'
         """,
         id=id,
     )
+    return (row["hash"], directories.read(row)) if row else None
 
 
 def tokens(tx: Transaction, project: str, directory: str) -> list[dict[str, Any]]:
@@ -131,11 +138,11 @@ def tokens(tx: Transaction, project: str, directory: str) -> list[dict[str, Any]
     return [dict(row) for row in rows]
 
 
-def used(tx: Transaction, seen: dict[str, int]) -> None:
-    """Write down when keys and tokens were last used: gathered in memory, flushed now and then."""
-    for id, at in seen.items():
+def used(tx: Transaction, ids: Iterable[str]) -> None:
+    """Write down that keys and tokens were used: gathered in memory, flushed now and then."""
+    for id in ids:
         table = "api_keys" if id.startswith("key_") else "directory_tokens"
-        tx.run(f"UPDATE {table} SET last_used_at = :at WHERE id = :id", id=id, at=at)
+        tx.run(f"UPDATE {table} SET last_used_at = :now WHERE id = :id", id=id, now=tx.now)
 
 
 def insert_ticket(

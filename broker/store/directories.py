@@ -34,13 +34,13 @@ def find(tx: Transaction, project: str, id: str) -> Directory | None:
         project=project,
         id=id,
     )
-    return _directory(row) if row else None
+    return read(row) if row else None
 
 
 def by_id(tx: Transaction, id: str) -> Directory | None:
     """The directory of that id in whatever project, for counting refused requests only."""
     row = tx.find("SELECT * FROM directories WHERE id = :id AND state <> 'deleted'", id=id)
-    return _directory(row) if row else None
+    return read(row) if row else None
 
 
 def get(tx: Transaction, project: str, id: str) -> Directory:
@@ -60,10 +60,11 @@ def every(tx: Transaction, project: str) -> list[Directory]:
         """,
         project=project,
     )
-    return [_directory(row) for row in found]
+    return [read(row) for row in found]
 
 
-def _directory(row: Row) -> Directory:
+def read(row: Row) -> Directory:
+    """A row as a directory."""
     return Directory(
         id=row["id"],
         project=row["project_id"],

@@ -41,13 +41,10 @@ class Scim:
         """The host for this request; Unauthorized, or Busy while the directory is disabled."""
         with when_unavailable():
             try:
-                project = await self.callers.directory(directory_id, authorization)
+                directory = await self.callers.directory(directory_id, authorization)
             except Unknown as error:
                 await self.syncing.refused(directory_id)
                 raise Unauthorized from error
-            directory = await self.syncing.admitted(project, directory_id)
-        if directory is None:
-            raise Unauthorized
         if not directory.is_enabled:
             raise Busy(DISABLED_S)
         return DirectoryHost(self, directory)
