@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: help setup run test check format drill lock
+.PHONY: help setup run test check format drill bench lock
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -27,6 +27,9 @@ format: setup  ## format, and mend what lint can mend
 
 drill: setup  ## races and faults at full size: minutes, before a release
 	@$(BIN)/pytest -m drill
+
+bench: setup  ## ours beside its peers, and at size: 15 minutes, written into docs/performance.md
+	@$(BIN)/python -m bench $(BENCH)
 
 lock: setup  ## pin every dependency again, with hashes, after pyproject.toml changed
 	$(LOCK) pyproject.toml --extra postgres -o requirements.txt

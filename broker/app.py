@@ -37,7 +37,6 @@ from broker.web.pages.sync import SyncPages
 from broker.web.scim import Scim
 from broker.wiring import Broker
 from scim.endpoints import Endpoints
-from scim.schema import Catalogue
 
 DRAINING = "draining"
 SCIM = "/scim/v2/"
@@ -91,7 +90,9 @@ def scim(broker: Broker) -> Endpoints:
         broker.licensing,
         broker.searching,
         base_url,
-        Catalogue.standard(),
+        wiring.catalogue(broker.settings),
+        broker.vault.programs.seal.seal,
+        broker.vault.programs.seal.open,
     )
     return face.endpoints()
 

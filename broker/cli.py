@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-from broker.commands import data
-
 JSON = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 
 
@@ -54,6 +52,23 @@ def _complaint(error: Exception) -> int:
         click.echo(f"The database does not answer: {error}. Is it running?", err=True)
         return 1
     raise error
+
+
+class Later(click.Group):
+    """A group of commands that are imported once one of them is asked for."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """Their names."""
+        return self._group().list_commands(context)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The one of that name."""
+        return self._group().get_command(context, name)
+
+    def _group(self) -> click.Group:
+        from broker.commands import data
+
+        return data.GROUPS[self.name or ""]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -159,8 +174,14 @@ def healthcheck(host: str | None, port: int | None, as_json: bool) -> None:
     sys.exit(0 if status == 200 else 1)
 
 
-for each in (data.project, data.directory, data.apikey, data.admin):
-    group.add_command(each)
+group.add_command(
+    Later("project", help="Tenants, and the identity provider each of them believes.")
+)
+group.add_command(
+    Later("directory", help="Identity providers that push people here, and their tokens.")
+)
+group.add_command(Later("apikey", help="The keys that internal services call with."))
+group.add_command(Later("admin", help="Administrators."))
 
 
 def _told(as_json: bool, demo: bool) -> Callable[[dict[str, Any]], None]:

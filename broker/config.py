@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     simulator_url: str | None = Field(
         None, description="The provider simulator's origin; makes the environment Rehearsal."
     )
+    schemas: Path | None = Field(
+        None,
+        description="A folder of JSON with SCIM schemas and resource types of your own.",
+    )
     product: str = Field(
         "Smart Flows", min_length=1, description="The name of the flow product, shown on pages."
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -113,6 +114,8 @@ async def _answering(
             seen=metrics.seen if metrics else None,
             with_worker=asked.with_worker,
         )
+        gc.collect()
+        gc.freeze()  # what is here stays: a full collection of it would hold every request up
         server = Server(_config(faces), draining, broker.settings.drain_s, ready)
         await server.serve([listening])
 

@@ -33,6 +33,7 @@ from broker.store import installation
 from providers.egress import Egress
 from providers.oidc import Issuers
 from providers.registry import Registry
+from scim.schema import Catalogue
 
 HASH_KEY = "hash-key"
 DEMO_MARK = "demo"
@@ -88,7 +89,7 @@ def _wired(settings: Settings, base_url: str, vault: Vault, issuers: Issuers) ->
     db, hasher, seal = vault.db, vault.hasher, vault.programs.seal
     callers, licensing = Callers(db, hasher), Licensing(db)
     authorizing, syncing = Authorizing(db, hasher, vault), Syncing(db, callers)
-    resolving = Resolving(db, vault, authorizing, base_url)
+    resolving = Resolving(db, vault)
     broker = Broker(
         settings=settings,
         base_url=base_url,
@@ -100,14 +101,14 @@ def _wired(settings: Settings, base_url: str, vault: Vault, issuers: Issuers) ->
         syncing=syncing,
         searching=Searching(db),
         authorizing=authorizing,
-        connecting=Connecting(db, authorizing),
+        connecting=Connecting(db, vault),
         vouching=Vouching(db, callers),
         signing_in=SigningIn(db, seal, base_url, issuers, callers, licensing),
         vault=vault,
         resolving=resolving,
         pausing=Pausing(db, hasher, resolving),
         authenticating=Authenticating(
-            db, hasher, Recognizing(issuers), Signing(db, seal), authorizing, base_url
+            db, hasher, Recognizing(issuers), Signing(db, seal), base_url
         ),
         worker=Worker(db, {"revoke": Revoking(db, vault.programs).revoke}),
     )
@@ -127,6 +128,18 @@ def _chores(broker: Broker) -> tuple[Chore, ...]:
         Chore("links", 60.0, broker.authorizing.sweep),
         Chore("actions", 60.0, broker.authenticating.sweep),
     )
+
+
+def catalogue(settings: Settings) -> Catalogue:
+    """What SCIM serves: the standard, and what the deployment's own files add to it."""
+    if settings.schemas is None:
+        return Catalogue.standard()
+    from scim import additions  # brings scim2-models: 0.7 s that nobody else should wait for
+
+    try:
+        return additions.catalogue(settings.schemas)
+    except additions.Unusable as error:
+        raise Misconfigured(*(f"BROKER_SCHEMAS: {each}" for each in error.problems)) from None
 
 
 async def connected(settings: Settings, clock: Clock = system_clock) -> Database:

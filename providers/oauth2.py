@@ -44,12 +44,7 @@ PERSON_SUBERRORS = frozenset(
     }
 )
 MISCONFIGURED = frozenset(
-    {
-        "invalid_client",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "redirect_uri_mismatch",
-    }
+    {"invalid_client", "unauthorized_client", "unsupported_grant_type", "redirect_uri_mismatch"}
 )
 TRANSIENT = frozenset({"temporarily_unavailable", "server_error"})
 TRANSIENT_STATUS = frozenset({408, 425, 429})
@@ -211,10 +206,7 @@ def _refuse(
     suberror = redaction.code(suberror, sent) if suberror else None
     if word in PERSON_NEEDED | dialect.person_needed or suberror in PERSON_SUBERRORS:
         raise PersonNeeded(
-            word,
-            words,
-            suberror=suberror,
-            claims=claims if isinstance(claims, str) else None,
+            word, words, suberror=suberror, claims=claims if isinstance(claims, str) else None
         )
     busy = any(piece in words.lower() for piece in dialect.transient_texts)
     if busy or word in TRANSIENT | dialect.transient:

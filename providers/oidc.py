@@ -25,7 +25,7 @@ EVIDENCE_AGE_S = 300  # safety 28
 FURTHER_HOSTS: Mapping[str, frozenset[str]] = {
     "https://accounts.google.com": frozenset(
         {"https://oauth2.googleapis.com", "https://www.googleapis.com"}
-    ),
+    )
 }
 
 
@@ -79,13 +79,7 @@ class Issuers:
         return await self._discovered[issuer].get(now)
 
     async def authorize_url(
-        self,
-        party: Party,
-        *,
-        state: str,
-        nonce: str,
-        challenge: str,
-        now: int,
+        self, party: Party, *, state: str, nonce: str, challenge: str, now: int
     ) -> str:
         """Where the browser goes to sign in: code flow, PKCE S256, state and nonce."""
         found = await self.discover(party.issuer, now)

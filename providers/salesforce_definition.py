@@ -47,10 +47,7 @@ DEFINITION = Definition(
             answers=ANSWERS,
         ),
         Environment(
-            "test",
-            "Test (test.salesforce.com)",
-            "https://test.salesforce.com",
-            answers=ANSWERS,
+            "test", "Test (test.salesforce.com)", "https://test.salesforce.com", answers=ANSWERS
         ),
     ),
     fields=(

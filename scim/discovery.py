@@ -43,7 +43,7 @@ class Discovery:
             raise NotFound("There is no such resource.")
         items = self.items[endpoint]
         if name is None:
-            return listed(items.values(), len(items), 1)
+            return listed(items.values(), totalResults=len(items), startIndex=1)
         for key, item in items.items():
             if key == name or (endpoint == "Schemas" and key.lower() == name.lower()):
                 return item
@@ -78,16 +78,13 @@ def _schema(definition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _config(limits: Limits) -> dict[str, Any]:
-    """Only what truly works is announced as supported.
-
-    maxOperations is a sensible number without bulk too: authentik cuts its PATCHes by it.
-    """
+    """Only what truly works is announced as supported."""
     return {
         "schemas": [CORE + "ServiceProviderConfig"],
         "patch": {"supported": True},
         "bulk": {
-            "supported": False,
-            "maxOperations": limits.largest_page,
+            "supported": True,
+            "maxOperations": limits.bulk_operations,
             "maxPayloadSize": limits.body_bytes,
         },
         "filter": {"supported": True, "maxResults": limits.largest_page},
@@ -95,11 +92,12 @@ def _config(limits: Limits) -> dict[str, Any]:
         "sort": {"supported": True},
         "etag": {"supported": True},
         "pagination": {
-            "cursor": False,
+            "cursor": True,
             "index": True,
             "defaultPaginationMethod": "index",
             "defaultPageSize": limits.default_page,
             "maxPageSize": limits.largest_page,
+            "cursorTimeout": limits.cursor_s,
         },
         "authenticationSchemes": [
             {

@@ -1,7 +1,7 @@
 """A whole resource: what a client may send, the document kept, and the bytes answered."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -9,6 +9,7 @@ import orjson
 from scim import times
 from scim.errors import InvalidSyntax, InvalidValue
 from scim.members import take_members
+from scim.rules import kept_immutable, missing
 from scim.schema import Attribute, Place, ResourceType
 from scim.tolerance import Tolerance
 from scim.values import Intake, Warning, is_empty, take, take_parts
@@ -43,7 +44,9 @@ def accept(type: ResourceType, body: Mapping[str, Any], tolerance: Tolerance) ->
     members: tuple[str, ...] | None = None
     seen: set[str] = set()
     for key, raw in body.items():
-        place = type.find(key, short=tolerance.short_names) if "." not in _tail(key) else None
+        place = type.find(key, short=tolerance.short_names)
+        if place is not None and place.sub is not None:
+            place = None  # a dotted name is a path, and no path stands in a document
         lower = (place.key if place else "") or key.lower()
         if lower in seen:
             raise InvalidSyntax(f'"{key}" is given twice.')
@@ -56,13 +59,11 @@ def accept(type: ResourceType, body: Mapping[str, Any], tolerance: Tolerance) ->
             members = take_members(place.attribute, raw, intake)
         else:
             _take_attribute(place, place.attribute, raw, intake, document)
-    require(type, document)
+    for lacking in missing(type, document):
+        assert lacking.attribute is not None
+        if lacking.attribute.path not in intake.unkept:
+            raise InvalidValue(f'"{lacking.attribute.path}" is required and must not be empty.')
     return Accepted(document, intake.extras, intake.warnings, members)
-
-
-def _tail(key: str) -> str:
-    """What follows the last colon: the dots before it are a URN's own."""
-    return key.rpartition(":")[2]
 
 
 def _take_attribute(
@@ -70,8 +71,9 @@ def _take_attribute(
 ) -> None:
     if attribute.mutability == "readOnly" or place.extension in intake.type.computed:
         return
-    value = take(attribute, raw, intake)
-    if value is None or attribute.is_secret:
+    plain = attribute.is_plain and raw.__class__ is str
+    value = (raw or None) if plain else take(attribute, raw, intake)
+    if value is None or intake.drops(attribute):
         return
     if place.extension is None:
         document[attribute.name] = value
@@ -103,11 +105,16 @@ def _aside(intake: Intake, key: str, raw: Any) -> None:
         intake.unknown(key, raw)
 
 
-def require(type: ResourceType, document: Mapping[str, Any]) -> None:
-    """Refuse a document without its required attributes (InvalidValue)."""
-    for attribute in type.required:
-        if attribute.name not in document:
-            raise InvalidValue(f'"{attribute.path}" is required and must not be empty.')
+def replacing(
+    type: ResourceType,
+    accepted: Accepted,
+    before: Mapping[str, Any],
+    extras: Mapping[str, Any],
+) -> Accepted:
+    """What a PUT makes of the document before it: what is immutable stays, or Mutability."""
+    del extras
+    document = kept_immutable(type, before, accepted.document, silence_keeps=True)
+    return replace(accepted, document=document)
 
 
 def check_schemas(type: ResourceType, body: Mapping[str, Any], tolerance: Tolerance) -> None:

@@ -5,19 +5,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
+from scim.bulk import bulk
 from scim.discovery import ENDPOINTS, Discovery
 from scim.errors import MethodNotAllowed, NotFound, ScimError, Unauthorized, Unsupported
 from scim.etag import IfMatch
 from scim.exchange import Answer, Gone, Receive, Request, Scope, Send, refusal
-from scim.query import Query, selected, url_parameters
+from scim.query import selected, url_parameters
 from scim.resources import Host
 from scim.schema import Catalogue, ResourceType
+from scim.searching import posted_search, search
 from scim.verbs import Verbs, Wish
-from scim.wire import decoded, listed
+from scim.wire import decoded
 
 PREFIX = "/scim/v2/"
 DIRECTORY = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
-UNSERVED = frozenset({"Me", "Bulk", ".search"})
 
 Admit: TypeAlias = Callable[[str, str | None], Awaitable[Host]]
 
@@ -47,9 +48,9 @@ class Endpoints:
         except Gone:
             return
         except Exception:
-            await refusal(ScimError()).send(send, head=head)
+            await refusal(ScimError()).send(send, receive, head=head)
             raise
-        await answer.send(send, head=head)
+        await answer.send(send, receive, head=head)
 
     async def _answer(self, request: Request) -> Answer:
         directory, *path = _parts(request.path)
@@ -57,9 +58,15 @@ class Endpoints:
             return await self._discover(request, directory, path)
         host = await self._admit(directory, request.header(b"authorization"))
         if not path:
-            raise NotFound("There is no such endpoint.")
-        if path[0] in UNSERVED:
-            raise Unsupported(f"/{path[0]} is not served here.")
+            if request.method not in ("GET", "HEAD"):
+                raise MethodNotAllowed("GET, HEAD")
+            return await search(request, host, host.catalogue.types)
+        if path == [".search"]:
+            return await posted_search(request, host, host.catalogue.types)
+        if path == ["Bulk"]:
+            return await bulk(request, host)
+        if path[0] == "Me":
+            raise Unsupported("/Me is not served here: a directory's token is nobody.")
         type = host.catalogue.by_endpoint.get("/" + path[0])
         if type is None or len(path) > 2:
             raise NotFound("There is no such endpoint.")
@@ -67,7 +74,7 @@ class Endpoints:
         if len(path) == 1:
             return await exchange.collection()
         if path[1] == ".search":
-            return await exchange.posted_search()
+            return await posted_search(request, host, [type])
         return await exchange.resource(path[1])
 
     async def _discover(self, request: Request, directory: str, path: list[str]) -> Answer:
@@ -108,23 +115,11 @@ class Exchange:
         """GET asks, POST creates."""
         match self.request.method:
             case "GET" | "HEAD":
-                limits = self.host.catalogue.limits
-                self.host.note("read")
-                query = Query.from_url(self.type, self.request.query_string, limits)
-                return await self._search(query)
+                return await search(self.request, self.host, [self.type])
             case "POST":
                 wish = self._wish()
                 return await self.verbs.create(await self._body(), wish)
         raise MethodNotAllowed("GET, HEAD, POST")
-
-    async def posted_search(self) -> Answer:
-        """POST asks, with the query in the body (RFC 7644 section 3.4.3)."""
-        if self.request.method != "POST":
-            raise MethodNotAllowed("POST")
-        self.host.note("read")
-        body = decoded(await self.request.body(self.host.catalogue.limits.body_bytes))
-        query = Query.from_body(self.type, body, self.host.catalogue.limits)
-        return await self._search(query)
 
     async def resource(self, id: str) -> Answer:
         """GET, PUT, PATCH and DELETE of one resource."""
@@ -142,11 +137,6 @@ class Exchange:
                 return await self.verbs.delete(id, self._wish())
         raise MethodNotAllowed("GET, HEAD, PUT, PATCH, DELETE")
 
-    async def _search(self, query: Query) -> Answer:
-        page = await self.verbs.resources.search(query)
-        items = (self.verbs.shown(stored, query.selection) for stored in page.items)
-        return Answer(200, listed(items, page.total, query.start_index))
-
     async def _body(self) -> dict[str, Any]:
         """The JSON object in the body; one nobody can read is counted, and is no record."""
         try:
@@ -156,11 +146,11 @@ class Exchange:
             raise
 
     def _wish(self) -> Wish:
-        request = self.request
+        request, known = self.request, self.request.header(b"if-none-match")
         return Wish(
             selected(self.type, url_parameters(request.query_string)),
-            IfMatch.parse(request.header(b"if-match")),
-            request.header(b"if-none-match"),
+            IfMatch.parse(request.header(b"if-match"), known),
+            known,
             minimal=request.wants_nothing,
         )
 

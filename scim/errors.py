@@ -1,5 +1,5 @@
 """
-What can go wrong in SCIM, and the words the client reads (RFC 7644 section 3.12, table 9).
+What can go wrong in SCIM, and the words the client reads (RFC 7644 3.12, RFC 9865 2.1).
 
 * ScimError             500
   - InvalidSyntax       400 invalidSyntax
@@ -9,6 +9,9 @@ What can go wrong in SCIM, and the words the client reads (RFC 7644 section 3.12
   - NoTarget            400 noTarget
   - Mutability          400 mutability
   - TooMany             400 tooMany
+  - InvalidCursor       400 invalidCursor
+  - ExpiredCursor       400 expiredCursor
+  - InvalidCount        400 invalidCount
   - Unauthorized        401
   - Forbidden           403
   - NotFound            404
@@ -96,6 +99,24 @@ class TooMany(ScimError):
     """The filter looks at more resources than the service is willing to read."""
 
     status, scim_type = 400, "tooMany"
+
+
+class InvalidCursor(ScimError):
+    """The cursor is none of this query's; begin again with an empty one."""
+
+    status, scim_type = 400, "invalidCursor"
+
+
+class ExpiredCursor(ScimError):
+    """The cursor is older than cursorTimeout; begin again with an empty one."""
+
+    status, scim_type = 400, "expiredCursor"
+
+
+class InvalidCount(ScimError):
+    """The count must be a whole number, the same on every page of a cursor."""
+
+    status, scim_type = 400, "invalidCount"
 
 
 class Unauthorized(ScimError):

@@ -1,11 +1,12 @@
 """One HTTP request and its answer, as plain ASGI has them."""
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from scim.errors import ScimError, TooLarge
-from scim.wire import check_media
+from scim.wire import Body, check_media
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -66,17 +67,42 @@ class Answer:
     """A status, a body (None: none at all) and headers beside the content type."""
 
     status: int
-    body: bytes | None = None
+    body: Body | None = None
     headers: Iterable[tuple[bytes, bytes]] = ()
 
-    async def send(self, send: Send, *, head: bool = False) -> None:
-        """Give the answer; to HEAD without its body."""
+    async def send(self, send: Send, receive: Receive, *, head: bool = False) -> None:
+        """Give the answer; to HEAD without its body.
+
+        A body in pieces has no length before it ends; a client that hangs up ends it early.
+        """
         headers = list(self.headers)
         if self.body is not None:
-            headers += [MEDIA_TYPE, (b"content-length", str(len(self.body)).encode())]
+            headers.append(MEDIA_TYPE)
+        if isinstance(self.body, bytes):
+            headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
         shown = b"" if head or self.body is None else self.body
-        await send({"type": "http.response.body", "body": shown})
+        if isinstance(shown, bytes):
+            await send({"type": "http.response.body", "body": shown})
+        else:
+            await _send_pieces(shown, send, receive)
+
+
+async def _send_pieces(pieces: AsyncIterator[bytes], send: Send, receive: Receive) -> None:
+    hung_up = asyncio.create_task(_hung_up(receive))
+    try:
+        async for piece in pieces:
+            if hung_up.done():
+                return
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        hung_up.cancel()
+
+
+async def _hung_up(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def refusal(problem: ScimError) -> Answer:

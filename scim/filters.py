@@ -5,16 +5,16 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from scim import times
 from scim.errors import InvalidFilter
 from scim.fold import exact, fold
 from scim.grammar import All, Compare, Element, Node, Not, Present, Some, parse_filter
 from scim.schema import Attribute, Place, ResourceType
+from scim.scopes import ResourceScope, Scope, standing_for_value
 
 Matcher: TypeAlias = Callable[[Mapping[str, Any]], bool]
-Reader: TypeAlias = Callable[[Any], Sequence[Any]]
 
 TEXTUAL = frozenset({"string", "reference", "binary"})
 UNORDERED = frozenset({"boolean", "binary"})
@@ -50,111 +50,23 @@ class Filter:
     computed: frozenset[str]
     """The attributes kept outside the document that `matches` needs to see."""
 
+    settled: bool | None = None
+    """What it says of each resource of the type alike, as far as that was asked; else None."""
+
     @classmethod
-    def parse(cls, type: ResourceType, text: str) -> Filter:
+    def parse(cls, type: ResourceType, text: str, others: Sequence[ResourceType] = ()) -> Filter:
         """The filter `text` on resources of `type`; InvalidFilter names what is wrong.
 
         Names compare without case, a bare name may be an extension's (Entra asks
-        `manager eq "…"`), a complex attribute stands for its `value`.
+        `manager eq "…"`), a complex attribute stands for its `value`. A name that only `others`
+        have, which are searched together with `type`, has no value here.
         """
         node = parse_filter(text)
-        scope = ResourceScope(type)
+        scope = ResourceScope(type, others)
         matches = compiled(node, scope)
         equals, rest = _equalities(node, type)
-        return cls(text, node, matches, tuple(equals), rest, frozenset(scope.computed))
-
-
-class Scope(Protocol):
-    """Where the names of a filter are looked up."""
-
-    def resolve(self, name: str, *, comparing: bool) -> tuple[Attribute, Reader]:
-        """The attribute a name means and how its values are read; InvalidFilter when unknown."""
-        ...
-
-    def inside(self, name: str) -> tuple[Scope, Reader]:
-        """The scope between the brackets behind `name`, and the values they choose from."""
-        ...
-
-
-class ResourceScope:
-    """The names of a whole resource."""
-
-    def __init__(self, type: ResourceType) -> None:
-        self.type = type
-        self.computed: set[str] = set()
-
-    def place(self, name: str) -> Place:
-        place = self.type.find(name)
-        if place is None or place.attribute is None:
-            raise InvalidFilter(f'The filter is not valid: {self.type.name} has no "{name}".')
-        holder = place.extension or place.attribute.name
-        if holder in self.type.detached:
-            self.computed.add(holder)
-        if place.key == "meta.location":
-            raise InvalidFilter("The filter is not valid: meta.location cannot be compared.")
-        return place
-
-    def resolve(self, name: str, *, comparing: bool) -> tuple[Attribute, Reader]:
-        place = self.place(name)
-        if comparing:
-            place = standing_for_value(place)
-        attribute = place.target
-        assert attribute is not None
-        return attribute, reader(place)
-
-    def inside(self, name: str) -> tuple[Scope, Reader]:
-        place = self.place(name)
-        assert place.attribute is not None
-        if place.sub or not place.attribute.multi_valued:
-            raise InvalidFilter(
-                f'The filter is not valid: brackets need a multi-valued attribute, not "{name}".'
-            )
-        return ElementScope(place.attribute), reader(place)
-
-
-class ElementScope:
-    """The names inside the brackets of a value path: sub-attributes of one value."""
-
-    def __init__(self, attribute: Attribute) -> None:
-        self.attribute = attribute
-
-    def resolve(self, name: str, *, comparing: bool) -> tuple[Attribute, Reader]:
-        del comparing
-        if not self.attribute.is_complex and name.lower() == "value":
-            return self.attribute, lambda item: (item,)
-        sub = self.attribute.sub.get(name.lower())
-        if sub is None:
-            raise InvalidFilter(f'The filter is not valid: {self.attribute.path} has no "{name}".')
-        key = sub.name
-        return sub, lambda item: (item.get(key),)
-
-    def inside(self, name: str) -> tuple[Scope, Reader]:
-        raise InvalidFilter(f'The filter is not valid: brackets cannot be nested at "{name}".')
-
-
-def standing_for_value(place: Place) -> Place:
-    """A complex attribute in a comparison stands for its `value` (RFC 7644 section 3.4.2.2)."""
-    target = place.target
-    if place.sub is None and target is not None and "value" in target.sub:
-        return Place(place.extension, place.attribute, target.sub["value"])
-    return place
-
-
-def reader(place: Place) -> Reader:
-    """How the values at `place` are read from a document: always at least one, None if absent."""
-    extension, attribute, sub = place.extension, place.attribute, place.sub
-    assert attribute is not None
-    name, sub_name = attribute.name, sub.name if sub else None
-
-    def read(document: Mapping[str, Any]) -> Sequence[Any]:
-        holder = document if extension is None else document.get(extension) or {}
-        value = holder.get(name)
-        values = value if isinstance(value, list) and value else (value,)
-        if sub_name is None:
-            return values
-        return [each.get(sub_name) if each else None for each in values]
-
-    return read
+        settled = _settled(node, type, others) if others else None
+        return cls(text, node, matches, tuple(equals), rest, frozenset(scope.computed), settled)
 
 
 def compiled(node: Node, scope: Scope) -> Matcher:
@@ -245,6 +157,19 @@ def _refuse_secret(attribute: Attribute) -> None:
 
 def _wrong(attribute: Attribute, why: str) -> InvalidFilter:
     return InvalidFilter(f'The filter is not valid: "{attribute.path}" {why}.')
+
+
+def _settled(node: Node, type: ResourceType, others: Sequence[ResourceType]) -> bool | None:
+    """What the node says of any resource of the type, where its type alone decides that.
+
+    So a search over all types leaves those out that cannot match (RFC 7644 section 3.4.2.1).
+    """
+    said: list[bool | None] = []
+    for term in node.terms if isinstance(node, All) else (node,):
+        scope = ResourceScope(type, others)
+        holds = compiled(term, scope)({"meta": {"resourceType": type.name}})
+        said.append(None if scope.varies else holds)
+    return False if False in said else None if None in said else True
 
 
 def _equalities(node: Node, type: ResourceType) -> tuple[list[tuple[str, str]], bool]:

@@ -85,6 +85,16 @@ class ParsedPath:
     sub: str | None = None
 
 
+def terms(node: Node) -> int:
+    """How many comparisons a tree makes."""
+    match node:
+        case All(inner) | Some(inner):
+            return sum(map(terms, inner))
+        case Not(inner) | Element(_, inner):
+            return terms(inner)
+    return 1
+
+
 def parse_filter(text: str) -> Node:
     """The tree of a filter; InvalidFilter where it is malformed or beyond the limits (rule 37)."""
     parser = _Parser(text, InvalidFilter)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from scim.errors import InvalidSyntax, InvalidValue, Mutability, NoTarget
-from scim.filters import ElementScope, compiled
+from scim.filters import compiled
 from scim.grammar import Compare, Node, Some
 from scim.schema import Attribute
+from scim.scopes import ElementScope
 from scim.values import Intake, is_empty
 
 

@@ -1,15 +1,15 @@
 """One PATCH operation, in any dialect, read as changes (RFC 7644 section 3.5.2)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from scim.changes import Change
-from scim.errors import InvalidPath, InvalidSyntax, InvalidValue, Mutability, NoTarget
-from scim.filters import ElementScope, compiled
-from scim.grammar import All, Compare, Node, parse_path
+from scim.changes import Aside, Change
+from scim.errors import InvalidPath, InvalidSyntax, InvalidValue, Mutability, NoTarget, TooMany
+from scim.filters import Matcher, compiled
+from scim.grammar import All, Compare, Node, parse_path, terms
 from scim.members import MemberChange, change_of
 from scim.schema import Attribute, Place, ResourceType
+from scim.scopes import ElementScope
 from scim.tolerance import Tolerance
 from scim.values import Intake, is_empty, reshaped, take, take_many, take_one
 
@@ -17,23 +17,8 @@ Op: TypeAlias = Literal["add", "replace", "remove"]
 
 OPS: dict[str, Op] = {"add": "add", "replace": "replace", "remove": "remove"}
 
-
-@dataclass(frozen=True, slots=True)
-class Aside:
-    """What a patch does to the unknown attributes kept beside the document."""
-
-    path: str
-    value: Any
-    """None forgets the path and everything below it."""
-
-    def apply(self, extras: dict[str, Any]) -> None:
-        """Change `extras` in place."""
-        if self.value is not None:
-            extras[self.path] = self.value
-            return
-        below = (self.path + ".", self.path + ":")
-        for key in [key for key in extras if key == self.path or key.startswith(below)]:
-            del extras[key]
+MOST_SCANS = 20
+"""Filters on members in one PATCH: each reads the whole group."""
 
 
 class Reading:
@@ -47,6 +32,7 @@ class Reading:
         self.changes: list[Change] = []
         self.members: list[MemberChange] = []
         self.asides: list[Aside] = []
+        self.scans = 0
 
     def read(self, operation: Mapping[str, Any]) -> None:
         """Understand one operation, its keys in lower case; a ScimError says why not."""
@@ -193,6 +179,9 @@ class Reading:
             if place.sub is not None:
                 raise Mutability(f'"{place.sub.path}" cannot be changed.')
             self.members.append(change_of(attribute, op, inner, value, self.intake))
+            self.scans += self.members[-1].where is not None
+            if self.scans > MOST_SCANS:
+                raise TooMany(f"More than {MOST_SCANS} operations ask all members; send several.")
         elif op == "remove":
             self._remove(place, attribute, inner, value)
         else:
@@ -204,13 +193,14 @@ class Reading:
             if not self.tolerance.value_removes:
                 raise NoTarget(f'Name the values of "{attribute.path}" to remove in the path.')
             named = take_many(attribute, value if isinstance(value, list) else [value], self.intake)
-            self.changes.append(Change("remove_values", place, named))
+            self.changes.append(Change("remove_values", place, named, asked=len(named)))
             return
         if attribute.required and whole:
             raise Mutability(f'"{attribute.path}" is required and cannot be removed.')
         if attribute.is_secret:
             return
-        self.changes.append(Change("remove", place, where=self._where(attribute, inner)))
+        where, asked = _where(attribute, inner), _asked(place, inner)
+        self.changes.append(Change("remove", place, where=where, asked=asked))
         self.asides.append(Aside(place.target.path if place.target else "", None))
 
     def _write(
@@ -227,13 +217,14 @@ class Reading:
         if whole and op == "replace":
             self.asides.append(Aside(attribute.path, None))
         described = None if whole else self._described(attribute, inner)
-        where = self._where(attribute, inner)
-        self.changes.append(Change(op, place, taken, where, described))
+        where, asked = _where(attribute, inner), _asked(place, inner)
+        self.changes.append(Change(op, place, taken, where, described, asked))
 
     def _taken(self, place: Place, attribute: Attribute, inner: Node | None, value: Any) -> Any:
         """The value as Change keeps it: one value, parts of an object, or a list of entries."""
         if place.sub is not None:
-            return take(place.sub, value, self.intake)
+            one = place.sub.multi_valued and not isinstance(value, list) and not is_empty(value)
+            return take(place.sub, [value] if one else value, self.intake)
         if attribute.multi_valued and inner is None:
             values = value if isinstance(value, list) else [value]
             return take_many(attribute, values, self.intake)
@@ -264,9 +255,6 @@ class Reading:
                 parts[sub.name] = None if sub.is_secret else take(sub, item, self.intake)
         return parts
 
-    def _where(self, attribute: Attribute, inner: Node | None) -> Any:
-        return None if inner is None else compiled(inner, ElementScope(attribute))
-
     def _described(self, attribute: Attribute, inner: Node | None) -> dict[str, Any] | None:
         """The entry a path describes: every term `eq` on type or primary (`building.md`)."""
         if not self.tolerance.created_targets or not attribute.is_complex:
@@ -281,6 +269,15 @@ class Reading:
                 return None
             described[sub.name] = take(sub, term.value, self.intake)
         return described
+
+
+def _where(attribute: Attribute, inner: Node | None) -> Matcher | None:
+    return None if inner is None else compiled(inner, ElementScope(attribute))
+
+
+def _asked(place: Place, inner: Node | None) -> int:
+    """What is asked of each value: the terms of a filter; a part of every value counts as one."""
+    return terms(inner) if inner else int(place.sub is not None)
 
 
 def _behind_brackets(place: Place, sub: str | None) -> Place:

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scim.changes import Change, applied
+from scim.changes import Aside, Change, applied
 from scim.document import Accepted, is_message
-from scim.errors import InvalidSyntax, InvalidValue, Mutability
+from scim.errors import InvalidSyntax, InvalidValue, TooMany
 from scim.members import MemberChange
-from scim.operations import Aside, Reading
+from scim.operations import Reading
+from scim.rules import kept_immutable, kept_required
 from scim.schema import ResourceType
 from scim.tolerance import Tolerance
 from scim.values import Warning
 
 URN = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 MOST_OPERATIONS = 1000
+MOST_EFFORT = 100_000
+"""Questions asked of values in one PATCH: half a second's work, while others wait to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +63,19 @@ class Patch:
         """The document and its extras after every change; pure, all of it or a ScimError.
 
         `document` is as `scim.document.load` gives it. NoTarget where a path matches nothing
-        and does not describe what to create; Mutability where a required attribute is gone.
+        and does not describe what to create; Mutability where a required attribute is gone or an
+        immutable one changed.
         """
         before = dict(document)
         after = before
+        effort = 0
         for change in self.changes:
+            effort += change.effort(after)
+            if effort > MOST_EFFORT:
+                raise TooMany("The operations look at more values than one PATCH may.")
             after = applied(after, change)
-        for attribute in self.type.required:
-            if attribute.name in before and attribute.name not in after:
-                raise Mutability(f'"{attribute.path}" is required and cannot be removed.')
+        kept_required(self.type, before, after)
+        kept_immutable(self.type, before, after)
         beside = dict(extras)
         for aside in self.asides:
             aside.apply(beside)

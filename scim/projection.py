@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -31,11 +31,13 @@ class Selection:
         """Whether the client said anything about attributes."""
         return self.names is not ALL or bool(self.excluded)
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the stored bytes are the answer as they are: nothing inside them is left out."""
+    is_whole: bool = field(init=False)
+    """Whether the stored bytes are the answer as they are: nothing inside them is left out."""
+
+    def __post_init__(self) -> None:
         outside = {name.lower() for name in self.type.detached}
-        return self.names is ALL and self.type.is_open and self.excluded <= outside
+        whole = self.names is ALL and self.type.is_open and self.excluded <= outside
+        object.__setattr__(self, "is_whole", whole)
 
     @classmethod
     def of(
@@ -104,6 +106,17 @@ def project(selection: Selection, document: Mapping[str, Any]) -> dict[str, Any]
         if isinstance(held, dict) and (parts := _shown(selection, schema, held)):
             shown[schema.urn] = parts
     shown["schemas"] = [type.schema, *(urn for urn in type.extensions if urn in shown)]
+    return shown
+
+
+def projected(
+    selection: Selection, name: str, values: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """What the selection shows of some values of a shown attribute, as `project` would."""
+    core = selection.type.core
+    shown: list[dict[str, Any]] = _value(
+        selection, core, core.attributes[name.lower()], list(values)
+    )
     return shown
 
 

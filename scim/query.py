@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from scim.cursor import Cursor
 from scim.document import is_message
-from scim.errors import InvalidFilter, InvalidPath, InvalidSyntax, InvalidValue
-from scim.filters import Filter, comparison_key, reader, standing_for_value
+from scim.errors import InvalidCount, InvalidFilter, InvalidPath, InvalidSyntax, InvalidValue
+from scim.filters import Filter, comparison_key
 from scim.projection import Selection
-from scim.schema import Limits, ResourceType
+from scim.schema import Limits, Place, ResourceType
+from scim.scopes import reader, standing_for_value
 
 URN = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
 NUMBER = re.compile(r"[+-]?[0-9]{1,12}", re.ASCII)
@@ -33,6 +35,9 @@ class Sort:
     computed: frozenset[str] = frozenset()
     """The attributes kept outside the document that `key` needs to see."""
 
+    kind: str = "string"
+    """The type of what it compares; keys of two kinds cannot be compared."""
+
     @classmethod
     def parse(cls, type: ResourceType, by: str, order: str | None) -> Sort:
         """The order two parameters name; InvalidPath or InvalidValue where they make none."""
@@ -41,33 +46,36 @@ class Sort:
             raise InvalidPath(f'Cannot sort by "{by}": {type.name} has no such attribute.')
         place = standing_for_value(place)
         target = place.target
-        if target is None or target.is_complex or target.is_secret or target.type == "binary":
+        if (
+            target is None
+            or target.is_complex
+            or target.is_secret
+            or target.type == "binary"
+            or (place.sub is not None and target.multi_valued)
+        ):
             raise InvalidPath(f'Cannot sort by "{by}".')
-        if order is not None and order.lower() not in ("ascending", "descending"):
-            raise InvalidValue('"sortOrder" must be "ascending" or "descending".')
         holder = place.extension or (place.attribute.name if place.attribute else "")
-        key, entry = comparison_key(target), _first(place.attribute, reader(place))
+        key, entry = comparison_key(target), _first(place)
 
         def sorting(document: Mapping[str, Any]) -> tuple[bool, Any]:
             value = entry(document)
             return (True, "") if value is None else (False, key(value))
 
         descending = order is not None and order.lower() == "descending"
-        return cls(place.key, descending, sorting, type.detached & {holder})
+        return cls(place.key, descending, sorting, type.needed(holder), target.type)
 
 
-def _first(attribute: Any, read: Any) -> Callable[[Mapping[str, Any]], Any]:
+def _first(place: Place) -> Callable[[Mapping[str, Any]], Any]:
     """The value of the primary entry, else of the first."""
-    name = attribute.name
+    read, attribute = reader(place), place.attribute
+    primary = attribute.sub.get("primary") if attribute and attribute.multi_valued else None
+    if primary is None:
+        return lambda document: read(document)[0]
+    marked = reader(Place(place.extension, attribute, primary))
 
     def first(document: Mapping[str, Any]) -> Any:
-        values = read(document)
-        entries = document.get(name)
-        if isinstance(entries, list):
-            for entry, value in zip(entries, values, strict=True):
-                if isinstance(entry, dict) and entry.get("primary") is True:
-                    return value
-        return values[0]
+        values, marks = read(document), marked(document)
+        return next((v for v, m in zip(values, marks, strict=True) if m is True), values[0])
 
     return first
 
@@ -83,9 +91,11 @@ class Query:
     """1-based."""
 
     count: int
-    """At most this many, already within the limits; 0 asks for the total alone."""
+    """At most this many, within the limits; 0 asks for the total alone, never with a cursor."""
 
     selection: Selection
+    cursor: Cursor | None = None
+    """Where the page begins or ends; None: it begins at `start_index`."""
 
     @property
     def computed(self) -> frozenset[str]:
@@ -93,31 +103,40 @@ class Query:
         return self.selection.computed
 
     @classmethod
-    def from_url(cls, type: ResourceType, query_string: bytes, limits: Limits) -> Query:
-        """The query a URL asks; unknown parameters mean nothing (Entra appends a flag)."""
-        return cls._made(type, url_parameters(query_string), limits)
+    def of(
+        cls,
+        type: ResourceType,
+        given: Mapping[str, Any],
+        limits: Limits,
+        others: Sequence[ResourceType] = (),
+    ) -> Query:
+        """The query parameters ask; unknown ones mean nothing (Entra appends a flag).
 
-    @classmethod
-    def from_body(cls, type: ResourceType, body: Mapping[str, Any], limits: Limits) -> Query:
-        """The query a /.search body asks (RFC 7644 section 3.4.3)."""
-        if not is_message(body, URN):
-            raise InvalidSyntax(f'"schemas" of a search must name {URN}.')
-        return cls._made(type, {key.lower(): item for key, item in body.items()}, limits)
-
-    @classmethod
-    def _made(cls, type: ResourceType, given: Mapping[str, Any], limits: Limits) -> Query:
+        A name that only `others` have, which are searched together with `type`, is no mistake.
+        """
         text, by, order = (_text(given, name) for name in ("filter", "sortBy", "sortOrder"))
         if text is not None and not text.strip():
             raise InvalidFilter("The filter is empty.")
+        if order and order.lower() not in ("ascending", "descending"):
+            raise InvalidValue('"sortOrder" must be "ascending" or "descending".')
+        if by and type.find(by) is None and any(other.find(by) for other in others):
+            by = None
         count = _number(given, "count", limits.default_page)
         return cls(
             type,
-            Filter.parse(type, text) if text is not None else None,
+            Filter.parse(type, text, others) if text is not None else None,
             Sort.parse(type, by, order) if by else None,
             max(1, _number(given, "startIndex", 1)),
             max(0, min(count, limits.largest_page)),
             selected(type, given),
         )
+
+
+def body_parameters(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a /.search body by lower-case name (RFC 7644 section 3.4.3)."""
+    if not is_message(body, URN):
+        raise InvalidSyntax(f'"schemas" of a search must name {URN}.')
+    return {name.lower(): value for name, value in body.items()}
 
 
 def url_parameters(query_string: bytes) -> dict[str, str]:
@@ -168,5 +187,7 @@ def _number(given: Mapping[str, Any], name: str, default: int) -> int:
     if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidValue(f'"{name}" must be a whole number.')
+        # With a cursor it has a word of its own (RFC 9865 section 2.1).
+        wrong = InvalidCount if name == "count" and "cursor" in given else InvalidValue
+        raise wrong(f'"{name}" must be a whole number.')
     return max(-LARGEST, min(value, LARGEST))

@@ -1,9 +1,10 @@
 """The protocols a host fulfils: one directory, and the resources of one type in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from scim.cursor import CanSeal
 from scim.document import Accepted
 from scim.errors import ScimError
 from scim.etag import IfMatch
@@ -12,12 +13,16 @@ from scim.query import Query
 from scim.schema import Catalogue, ResourceType
 from scim.tolerance import Tolerance
 
+Batches: TypeAlias = AsyncIterator[Sequence[Mapping[str, Any]]]
+"""The values of one attribute as they are answered, some at a time."""
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A resource as its host keeps it: ready to be answered."""
+
+class Stored(NamedTuple):
+    """A resource as its host keeps it: ready to be answered. A tuple, as pages are full of them."""
 
     id: str
+    """Letters, digits, `_` and `-`: it stands in addresses and in JSON as it is."""
+
     version: int
     document: bytes
     """What `scim.document.render` made: complete but for meta.location and `computed`."""
@@ -28,20 +33,30 @@ class Stored:
     left_out: bool = False
     """Whether members were asked for and are more than `at_most`, so they are not in here."""
 
+    members: Batches | None = None
+    """The members of a group too large to be held in `computed`, read when they are asked for."""
+
+    at: tuple[Any, ...] = ()
+    """Where it stands in the order of the search that found it, as `Cursor.at`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of an answer, and how many resources match in all."""
+    """One page of an answer, each item with its place (`Stored.at`), in the query's order."""
 
-    total: int
+    total: int | None
+    """How many match in all; None where counting costs more than the page (cursors alone)."""
+
     items: Sequence[Stored]
+    more: bool = False
+    """With a cursor: whether more match beyond the page, on the side the cursor asks for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A changing request that named a resource and was refused before its host saw it."""
 
-    op: Literal["create", "replace", "patch"]
+    op: Literal["create", "replace", "patch", "delete"]
     id: str | None
     """None for a create."""
 
@@ -55,8 +70,16 @@ class Resources(Protocol):
     makes no others. What a method raises beside is a ScimError: Uniqueness, NoTarget, Busy.
     """
 
-    async def create(self, accepted: Accepted, *, computed: frozenset[str]) -> Stored:
-        """Keep a new resource; Uniqueness where another holds its unique value."""
+    def new_id(self) -> str:
+        """An id nobody has, for a resource to be created."""
+        ...
+
+    async def create(
+        self, accepted: Accepted, *, computed: frozenset[str], id: str | None = None
+    ) -> Stored:
+        """Keep a new resource, under an id of `new_id` where given; Uniqueness where another
+        holds its unique value.
+        """
         ...
 
     async def find(self, id: str, *, computed: frozenset[str]) -> Stored | None:
@@ -92,7 +115,10 @@ class Resources(Protocol):
         ...
 
     async def search(self, query: Query) -> Page:
-        """One page of what the query matches, in a stable order; `query.computed` is shown."""
+        """One page of what the query matches, in a stable order; `query.computed` is shown.
+
+        With `query.cursor` it is the page beside that place, never empty while there is one.
+        """
         ...
 
     async def refused(self, attempt: Attempt, problem: ScimError) -> None:
@@ -100,7 +126,7 @@ class Resources(Protocol):
         ...
 
 
-class Host(Protocol):
+class Host(CanSeal, Protocol):
     """One directory as its client sees it, for one request."""
 
     @property

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import orjson
+from scim.definitions import Definitions
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -34,15 +33,21 @@ class Attribute:
     sub: Mapping[str, Attribute] = field(default_factory=lambda: NOTHING)
     """The sub-attributes of a complex attribute, by lower-case name, in the schema's order."""
 
-    @property
-    def is_complex(self) -> bool:
-        """Whether values are objects with sub-attributes."""
-        return self.type == "complex"
+    is_complex: bool = field(init=False)
+    """Whether values are objects with sub-attributes."""
 
-    @property
-    def is_secret(self) -> bool:
-        """Whether the value is never shown, compared or kept (`password`)."""
-        return self.returned == "never" or self.mutability == "writeOnly"
+    is_secret: bool = field(init=False)
+    """Whether the value is never shown, compared or kept (`password`)."""
+
+    is_plain: bool = field(init=False)
+    """Whether a text is kept as it comes: most of what comes is such a one."""
+
+    def __post_init__(self) -> None:
+        secret = self.returned == "never" or self.mutability == "writeOnly"
+        plain = self.type in ("string", "reference") and not (secret or self.multi_valued)
+        object.__setattr__(self, "is_complex", self.type == "complex")
+        object.__setattr__(self, "is_secret", secret)
+        object.__setattr__(self, "is_plain", plain and self.mutability != "readOnly")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +67,17 @@ class Place:
 
     attribute: Attribute | None = None
     sub: Attribute | None = None
+    key: str = field(init=False)
+    """One lower-case key for this place, as Filter.equals and Sort.path use it."""
+
+    def __post_init__(self) -> None:
+        path = self.target.path if self.target else self.extension or ""
+        object.__setattr__(self, "key", path.lower())
 
     @property
     def target(self) -> Attribute | None:
         """The attribute whose values are meant, sub-attribute first."""
         return self.sub or self.attribute
-
-    @property
-    def key(self) -> str:
-        """One lower-case key for this place, as Filter.equals and Sort.path use it."""
-        return self.target.path.lower() if self.target else (self.extension or "").lower()
 
 
 class ResourceType:
@@ -106,10 +112,16 @@ class ResourceType:
         """All that is never in the stored document: what is kept apart and what is computed."""
         return self.apart | self.computed
 
-    @cached_property
-    def required(self) -> tuple[Attribute, ...]:
-        """The core attributes every document holds."""
-        return tuple(a for a in self.core.attributes.values() if a.required)
+    def needed(self, holder: str) -> frozenset[str]:
+        """What must be made to compare with anything of `holder`: itself where it is detached,
+        and each part of it that is shown on request only.
+        """
+        if holder not in self.detached:
+            return frozenset()
+        attribute = self.core.attributes.get(holder.lower())
+        parts = attribute.sub.values() if attribute else ()
+        on_request = (f"{holder}.{part.name}" for part in parts if part.returned == "request")
+        return frozenset({holder, *on_request})
 
     @cached_property
     def is_open(self) -> bool:
@@ -133,21 +145,28 @@ class ResourceType:
         return (*kept, *(urn for urn in self.extensions if urn not in self.computed))
 
     @cached_property
-    def _spaces(self) -> tuple[tuple[str, Schema, str | None], ...]:
-        """Known URNs, longest first, so that the longest one claims a path."""
-        spaces: list[tuple[str, Schema, str | None]] = [(self.schema.lower(), self.core, None)]
-        spaces += [(urn, schema, schema.urn) for urn, schema in self.by_urn.items()]
-        return tuple(sorted(spaces, key=lambda space: -len(space[0])))
+    def _places(self) -> dict[str, Place]:
+        """Every place by every lower-case name it has, all but the short ones."""
+        places = _within(self.core, None)
+        for schema, extension in self._schemas:
+            urn = schema.urn.lower()
+            places[urn] = Place(extension)
+            for name, place in _within(schema, extension).items():
+                places[f"{urn}:{name}"] = place
+        return places
 
     @cached_property
     def _short(self) -> dict[str, Place]:
         """Attributes only one writable extension declares, by their bare name."""
         places: dict[str, Place] = {}
-        for schema in self.by_urn.values():
-            if schema.urn not in self.computed:
-                for name, attribute in schema.attributes.items():
-                    places.setdefault(name, Place(schema.urn, attribute))
+        for schema, extension in self._schemas:
+            if extension is not None and extension not in self.computed:
+                places = _within(schema, extension) | places
         return places
+
+    @property
+    def _schemas(self) -> tuple[tuple[Schema, str | None], ...]:
+        return ((self.core, None), *((schema, schema.urn) for schema in self.by_urn.values()))
 
     def find(self, name: str, *, short: bool = True) -> Place | None:
         """The place `name` points to, or None; names and URNs compare without case.
@@ -157,38 +176,26 @@ class ResourceType:
         section 3.10). With `short`, a bare name may also be an extension's.
         """
         lower = name.lower()
-        if lower.startswith("urn:"):
-            for urn, schema, extension in self._spaces:
-                if lower == urn:
-                    return Place(extension)
-                if lower.startswith(urn + ":"):
-                    return _inside(schema, extension, lower[len(urn) + 1 :])
-            return None
-        found = _inside(self.core, None, lower)
-        if found is None and short:
-            head, dot, sub = lower.partition(".")
-            if place := self._short.get(head):
-                return _narrowed(place, sub) if dot else place
-        return found
+        found = self._places.get(lower)
+        return self._short.get(lower) if found is None and short else found
 
     def foreign_urn(self, name: str) -> bool:
         """Whether `name` lies below a schema that is none of this type's (Entra's ADSCIM)."""
         lower = name.lower()
         if not lower.startswith(("urn:", "http://", "https://")):
             return False
-        return not any(lower == urn or lower.startswith(urn + ":") for urn, _, _ in self._spaces)
+        known = (self.schema.lower(), *self.by_urn)
+        return not any(lower == urn or lower.startswith(urn + ":") for urn in known)
 
 
-def _inside(schema: Schema, extension: str | None, name: str) -> Place | None:
-    head, dot, sub = name.partition(".")
-    if (attribute := schema.attributes.get(head)) is None:
-        return None
-    return _narrowed(Place(extension, attribute), sub) if dot else Place(extension, attribute)
-
-
-def _narrowed(place: Place, sub: str) -> Place | None:
-    found = place.attribute.sub.get(sub) if place.attribute else None
-    return Place(place.extension, place.attribute, found) if found else None
+def _within(schema: Schema, extension: str | None) -> dict[str, Place]:
+    """The places of one schema, by lower-case `attribute` and `attribute.sub`."""
+    places: dict[str, Place] = {}
+    for name, attribute in schema.attributes.items():
+        places[name] = Place(extension, attribute)
+        for sub, part in attribute.sub.items():
+            places[f"{name}.{sub}"] = Place(extension, attribute, part)
+    return places
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +203,12 @@ class Limits:
     """Sizes this server announces and keeps: bytes, resources, members."""
 
     body_bytes: int = 1_048_576
+    bulk_operations: int = 1000
     default_page: int = 100
     largest_page: int = 1000
+    cursor_s: int = 3600
+    """How long the cursors of a page are good for (RFC 9865 section 4)."""
+
     members_shown: int = 100
     """A PATCH of a group above this many members answers 204 unless attributes are asked for."""
 
@@ -221,20 +232,18 @@ class Catalogue:
     @classmethod
     def standard(cls) -> Catalogue:
         """Users and Groups with the enterprise and the broker extension."""
-        return cls.load(resources.files(__package__) / "schemas")
+        return cls.of(Definitions.standard())
 
     @classmethod
     def load(cls, folder: Path | Traversable) -> Catalogue:
         """The catalogue a folder of JSON describes: resource_types.json, common.json, schemas."""
-        definitions = {
-            file.name: orjson.loads(file.read_bytes())
-            for file in sorted(folder.iterdir(), key=lambda file: file.name)
-            if file.name.endswith(".json")
-        }
-        types = definitions.pop("resource_types.json")
-        common = definitions.pop("common.json")
-        schemas = {each["id"]: each for each in definitions.values()}
-        shared = _compiled(common, "").attributes
+        return cls.of(Definitions.load(folder))
+
+    @classmethod
+    def of(cls, definitions: Definitions) -> Catalogue:
+        """The catalogue these definitions make."""
+        types, schemas = definitions.types, definitions.schemas
+        shared = compiled(definitions.common).attributes
         named = [name for type in types for name in _schemas_of(type)]
         ordered = dict.fromkeys([*named, *schemas])
         return cls(
@@ -252,16 +261,17 @@ def _assembled(
     schemas: Mapping[str, Mapping[str, Any]],
     shared: Mapping[str, Attribute],
 ) -> ResourceType:
-    own = _compiled(schemas[definition["schema"]], "").attributes
+    own = compiled(schemas[definition["schema"]]).attributes
     core = Schema(definition["schema"], {**shared, **own})
     extensions = [
-        _compiled(schemas[each["schema"]], each["schema"] + ":")
+        compiled(schemas[each["schema"]], each["schema"] + ":")
         for each in definition["schemaExtensions"]
     ]
     return ResourceType(definition, core, extensions)
 
 
-def _compiled(definition: Mapping[str, Any], prefix: str) -> Schema:
+def compiled(definition: Mapping[str, Any], prefix: str = "") -> Schema:
+    """A schema as tables; `prefix` begins the paths of its attributes."""
     attributes = (_attribute(each, prefix) for each in definition["attributes"])
     return Schema(definition["id"], {each.name.lower(): each for each in attributes})
 

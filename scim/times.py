@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DATE_TIME = re.compile(
@@ -10,6 +11,7 @@ DATE_TIME = re.compile(
 )
 
 
+@lru_cache(maxsize=64)  # a new resource was made and changed at one time
 def written(instant: int) -> str:
     """Microseconds since 1970 as RFC 3339 in UTC, always with six decimals.
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from scim.tolerance import Tolerance
 MOST_ENTRIES = 1000
 """Values one multi-valued attribute of a document may hold; members are not kept in one."""
 
+PASSWORD = "password"
 ADSCIM = "http://schemas.microsoft.com/2006/11/resourcemanagement/adscim/"
 
 
@@ -36,24 +38,42 @@ class Intake:
     """Unknown attributes by flat path (`name.foo`, `urn:x:y:foo`), as they came."""
 
     warned: dict[str, Warning] = field(default_factory=dict)
+    unkept: set[str] = field(default_factory=set)
+    """Paths of secrets that came: checked, and not kept."""
 
     @property
     def warnings(self) -> tuple[Warning, ...]:
         """One warning for each attribute that was not used."""
         return tuple(self.warned.values())
 
+    def drops(self, attribute: Attribute) -> bool:
+        """Whether a value that came is not kept, because it is a secret; that it came is."""
+        if attribute.is_secret:
+            self.unkept.add(attribute.path)
+        return attribute.is_secret
+
     def unknown(self, path: str, value: Any) -> None:
         """Keep an unknown attribute beside the document, with a warning; InvalidValue in strict.
 
-        Empty values and Entra's own URN say nothing and are no warning (`building.md`).
+        Empty values, passwords and Entra's own URN say nothing and are no warning (`building.md`).
         """
-        if is_empty(value) or path.lower().startswith(ADSCIM):
+        lower = path.lower()
+        if is_empty(value) or lower.startswith(ADSCIM):
             return
         if not self.tolerance.unknown_attributes:
             raise InvalidValue(f'"{path}" is not an attribute of {self.type.name}.')
-        self.extras[path] = value
+        if PASSWORD in re.split("[.:]", lower):
+            return
+        self.extras[path] = _without_passwords(value)
         text = f'"{path}" is not an attribute of {self.type.name}; it was kept aside.'
         self.warned[path] = Warning(path, text)
+
+
+def _without_passwords(value: Any) -> Any:
+    """What is kept aside for a later mapping holds no password, wherever a client hid it."""
+    if isinstance(value, dict):
+        return {k: _without_passwords(v) for k, v in value.items() if k.lower() != PASSWORD}
+    return [_without_passwords(each) for each in value] if isinstance(value, list) else value
 
 
 def is_empty(value: Any) -> bool:
@@ -117,7 +137,7 @@ def take_complex(attribute: Attribute, raw: Any, intake: Intake) -> dict[str, An
     if is_hollow(taken):
         return None
     for sub in attribute.sub.values():
-        if sub.required and sub.name not in taken:
+        if sub.required and sub.name not in taken and sub.path not in intake.unkept:
             raise InvalidValue(f'"{sub.path}" is required and missing.')
     return taken
 
@@ -127,18 +147,21 @@ def take_parts(
 ) -> dict[str, Any]:
     """The known parts of an object, by canonical name, read-only ones left out."""
     taken: dict[str, Any] = {}
-    seen: set[str] = set()
+    came: dict[str, None] = {}
     for key, item in raw.items():
         lower = key.lower()
-        if lower in seen:
+        if lower in came:
             raise InvalidSyntax(f'"{prefix}{key}" is given twice.')
-        seen.add(lower)
+        came[lower] = None
         part = known.get(lower)
         if part is None:
             intake.unknown(prefix + key, item)
+        elif part.is_plain and item.__class__ is str:
+            if item:
+                taken[part.name] = item
         elif part.mutability != "readOnly":
             value = take(part, item, intake)
-            if value is not None and not part.is_secret:
+            if value is not None and not intake.drops(part):
                 taken[part.name] = value
     return {part.name: taken[part.name] for part in known.values() if part.name in taken}
 
@@ -154,6 +177,9 @@ def merged(attribute: Attribute, present: list[Any], added: Iterable[Any]) -> li
     A primary value that is added wins over one that is present (RFC 7644 section 3.5.2);
     of several that are added the first wins (RFC 7643 section 2.4 allows one).
     """
+    added = list(added)
+    if not present and len(added) == 1:
+        return added
     entries = list(present)
     places = {_identity(attribute, each): index for index, each in enumerate(entries)}
     primary: int | None = None
@@ -161,7 +187,7 @@ def merged(attribute: Attribute, present: list[Any], added: Iterable[Any]) -> li
         index = places.setdefault(_identity(attribute, each), len(entries))
         if index < len(entries):
             before = entries[index]
-            entries[index] = {**before, **each} if isinstance(before, dict) else before
+            entries[index] = _told(attribute, before, each) if isinstance(before, dict) else before
         else:
             entries.append(each)
             if len(entries) > MOST_ENTRIES:
@@ -185,9 +211,25 @@ def _identity(attribute: Attribute, entry: Any) -> Any:
         return entry
     value = entry.get("value")
     if isinstance(value, str):
-        key = exact if attribute.sub["value"].case_exact else fold
-        return fold(entry.get("type", "")), key(value)
+        return fold(entry.get("type", "")), _key(attribute.sub["value"], value)
     return tuple(sorted((name, repr(part)) for name, part in entry.items()))
+
+
+def _told(attribute: Attribute, before: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
+    """An entry that came again, with what is new of it: another spelling of the same is not."""
+    new = {
+        name: part
+        for name, part in each.items()
+        if _key(attribute.sub[name], part) != _key(attribute.sub[name], before.get(name))
+    }
+    return {**before, **new}
+
+
+def _key(attribute: Attribute, value: Any) -> Any:
+    """What a part compares by."""
+    if not isinstance(value, str):
+        return value
+    return exact(value) if attribute.case_exact else fold(value)
 
 
 def _unwrapped(raw: list[Any]) -> Any:

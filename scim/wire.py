@@ -2,17 +2,21 @@
 
 import json
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import orjson
 
 from scim.errors import InvalidSyntax, InvalidValue, UnsupportedMedia
 
 DEEPEST = 32
-MEMBER = re.compile(rb'"[ \t\r\n]*:')
+SPACED = re.compile(rb'"[ \t\r\n]+:')
 MEDIA_TYPES = frozenset({"application/scim+json", "application/json"})
+NESTED = frozenset({dict, list})
 LIST_URN = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+
+Body: TypeAlias = bytes | AsyncIterator[bytes]
+"""An answer's JSON, in pieces where it is too large to be held in one."""
 
 
 def decoded(body: bytes) -> dict[str, Any]:
@@ -30,7 +34,7 @@ def decoded(body: bytes) -> dict[str, Any]:
     members = _members(message)
     # Every member of the source is followed by one match, so equal counts rule out a name
     # given twice; unequal ones (a text that looks like a member) ask the slow reader.
-    if len(MEMBER.findall(body)) != members:
+    if body.count(b'":') != members or SPACED.search(body):
         json.loads(body, object_pairs_hook=_unique, parse_int=str, parse_float=str)
     if b"\\u0000" in body and _has_null(message):
         raise InvalidValue("A value holds the character U+0000.")
@@ -47,11 +51,10 @@ def _members(message: dict[str, Any]) -> int:
             raise InvalidSyntax(f"The body is nested deeper than {DEEPEST} levels.")
         below: list[Any] = []
         for node in layer:
-            values: Iterable[Any] = node
-            if isinstance(node, dict):
+            if node.__class__ is dict:
                 count += len(node)
-                values = node.values()
-            below.extend(each for each in values if isinstance(each, dict | list))
+                node = node.values()
+            below += [each for each in node if each.__class__ in NESTED]
         layer = below
     return count
 
@@ -90,11 +93,50 @@ def spliced(document: bytes, computed: bytes, location: bytes) -> bytes:
     return front + document[1:-2] + b',"location":"' + location + b'"}}'
 
 
-def listed(resources: Iterable[bytes], total: int, start_index: int) -> bytes:
-    """A ListResponse of resources that are bytes already (RFC 7644 section 3.4.2)."""
+def listed(resources: Iterable[bytes], **page: int | str | None) -> bytes:
+    """A ListResponse of resources that are bytes already (RFC 7644 section 3.4.2).
+
+    `page` is what it says of itself beside itemsPerPage, in this order; None says nothing.
+    """
     items = list(resources)
-    head = (
-        f'{{"schemas":["{LIST_URN}"],"totalResults":{total},"itemsPerPage":{len(items)}'
-        f',"startIndex":{start_index},"Resources":['
-    )
-    return head.encode() + b",".join(items) + b"]}"
+    return _head(len(items), page) + b",".join(items) + b"]}"
+
+
+def listing(resources: Iterable[Body], **page: int | str | None) -> Body:
+    """The same of resources of which some may come in pieces: then so does the whole."""
+    items = list(resources)
+    whole = [each for each in items if isinstance(each, bytes)]
+    return listed(whole, **page) if len(whole) == len(items) else _in_pieces(items, page)
+
+
+def _head(count: int, page: Mapping[str, int | str | None]) -> bytes:
+    said = {name: value for name, value in page.items() if value is not None}
+    head = orjson.dumps({"schemas": [LIST_URN], "itemsPerPage": count, **said})
+    return head[:-1] + b',"Resources":['
+
+
+async def _in_pieces(
+    items: Sequence[Body], page: Mapping[str, int | str | None]
+) -> AsyncIterator[bytes]:
+    head = _head(len(items), page)
+    for item in items:
+        if isinstance(item, bytes):
+            yield head + item
+        else:
+            yield head
+            async for piece in item:
+                yield piece
+        head = b","
+    yield b"]}"
+
+
+async def opened(
+    whole: bytes, name: str, batches: AsyncIterator[Sequence[Any]]
+) -> AsyncIterator[bytes]:
+    """A JSON object with one more member in front, a list that comes batch by batch."""
+    head = b'{"' + name.encode() + b'":['
+    async for batch in batches:
+        if batch:
+            yield head + orjson.dumps(batch)[1:-1]
+            head = b","
+    yield (b"" if head == b"," else head) + b"]," + whole[1:]

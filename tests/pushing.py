@@ -12,7 +12,7 @@ import httpx
 import uvicorn
 
 from broker.db.database import Database, Transaction
-from broker.db.seal import Hasher
+from broker.db.seal import Hasher, Seal
 from broker.domain.callers import Caller, Kind
 from broker.domain.directories import Directory
 from broker.domain.runs import Record
@@ -32,6 +32,7 @@ ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 BROKER = "urn:ietf:params:scim:schemas:extension:broker:2.0:User"
 PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 CATALOGUE = Catalogue.standard()
+SEAL = Seal({"k1": b"s" * 32})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class House:
     licensing: Licensing
     syncing: Syncing
     searching: Searching
+    catalogue: Catalogue = CATALOGUE
 
     @property
     def administrator(self) -> Caller:
@@ -88,7 +90,9 @@ class House:
             self.licensing,
             self.searching,
             lambda directory: f"{base_url}/scim/v2/{directory}",
-            CATALOGUE,
+            self.catalogue,
+            SEAL.seal,
+            SEAL.open,
         )
 
 

@@ -281,7 +281,7 @@ async def _made(db: Database, simulator: Simulator, egress: Egress, name: str = 
     programs = Programs(Registry(egress, simulator=simulator.base_url), ring, PUBLIC_URL)
     vault = Vault(db, hasher, programs)
     authorizing = Authorizing(db, hasher, vault)
-    resolving = Resolving(db, vault, authorizing, PUBLIC_URL)
+    resolving = Resolving(db, vault)
     return World(
         db=db,
         simulator=simulator,
@@ -295,6 +295,6 @@ async def _made(db: Database, simulator: Simulator, egress: Egress, name: str = 
         resolving=resolving,
         pausing=Pausing(db, hasher, resolving),
         authenticating=Authenticating(
-            db, hasher, Recognizing(Issuers(egress)), Signing(db, ring), authorizing, PUBLIC_URL
+            db, hasher, Recognizing(Issuers(egress)), Signing(db, ring), PUBLIC_URL
         ),
     )

@@ -54,8 +54,10 @@ class Watched:
         return sum(each.rows for each in self.asked)
 
     async def plans(self) -> list[str]:
-        """How the engine goes about each SELECT, had it the choice of every index."""
-        return await self.inner.read(_explained, [a for a in self.asked if a.verb == "SELECT"])
+        """How the engine goes about each question, had it the choice of every index."""
+        return await self.inner.read(
+            _explained, [a for a in self.asked if a.verb in ("SELECT", "WITH")]
+        )
 
     def _seen(self, tx: Transaction) -> Transaction:
         return WatchedTransaction(tx, self.asked, tx.now, tx.for_update, tx.skip_locked)

@@ -1,48 +1,50 @@
 """The commands that show or change data, beside a running service on the same database."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from broker.domain.callers import SCOPES
+from broker.commands.operating import Said, operators
+from broker.domain import clock
+from broker.domain.callers import SCOPES, Caller, Kind
+from broker.domain.errors import NotFound
+from broker.service.projects import UNSAID, SignIn
+from broker.store.projects import Project
+from broker.wiring import Broker
 
-F = TypeVar("F", bound=Callable[..., Any])
+BY = "operator"
 UNLIMITED = "unlimited"
 
-
-def common(command: F) -> F:
-    """Every command has a project and answers as JSON where asked."""
-    command = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")(command)
-    return click.option(
-        "--project", default="default", show_default=True, help="The project's name."
-    )(command)
+project, directory, apikey, admin = click.Group(), click.Group(), click.Group(), click.Group()
+GROUPS = {"project": project, "directory": directory, "apikey": apikey, "admin": admin}
 
 
-@click.group()
-def project() -> None:
-    """Tenants, and the identity provider each of them believes."""
+def capacity_of(_: click.Context, __: click.Parameter, typed: str | None) -> int | str | None:
+    """A capacity as typed: a number, or the word for no limit; None where nothing was said."""
+    if typed is None or typed == UNLIMITED:
+        return typed
+    if not typed.isdecimal():
+        raise click.BadParameter(f"{typed} is neither a number nor {UNLIMITED}.")
+    return int(typed)
 
 
 @project.command("list")
-@common
-def project_list(project: str, as_json: bool) -> None:
+@operators
+async def list_projects(broker: Broker, _: Project) -> Said:
     """Show every project."""
-    from broker.commands import operating
-
-    _do(operating.list_projects(), project, as_json)
+    shown = [_project(each) for each in await broker.projects.every()]
+    return _listed(shown, lambda one: f"{one['name']}  {one['oidc_issuer'] or '-'}")
 
 
 @project.command("add")
 @click.argument("name")
-@common
-def project_add(name: str, project: str, as_json: bool) -> None:
+@operators
+async def add_project(broker: Broker, _: Project, name: str) -> Said:
     """Make a project with unlimited licenses."""
-    from broker.commands import operating
-
-    _do(operating.add_project(name), project, as_json)
+    made = await broker.projects.add(name, by=BY)
+    return Said(_project(made), f"Project {made.name} is {made.id}.")
 
 
 @project.command("set")
@@ -50,21 +52,20 @@ def project_add(name: str, project: str, as_json: bool) -> None:
 @click.option("--oidc-client-id", help="Our client id there.")
 @click.option("--oidc-secret-file", type=click.Path(exists=True, path_type=Path))
 @click.option("--oidc-claim", help="A claim that never changes, as in oid=externalId; '' for none.")
-@click.option("--capacity", help=f"How many licenses there are, or {UNLIMITED}.")
-@common
-def project_set(
+@click.option(
+    "--capacity", callback=capacity_of, help=f"How many licenses there are, or {UNLIMITED}."
+)
+@operators
+async def set_project(
+    broker: Broker,
+    project: Project,
     oidc_issuer: str | None,
     oidc_client_id: str | None,
     oidc_secret_file: Path | None,
     oidc_claim: str | None,
-    capacity: str | None,
-    project: str,
-    as_json: bool,
-) -> None:
+    capacity: int | str | None,
+) -> Said:
     """Change a project; what is not said stays as it is."""
-    from broker.commands import operating
-    from broker.service.projects import UNSAID, SignIn
-
     sign_in = None
     if oidc_issuer or oidc_client_id or oidc_secret_file or oidc_claim:
         if not (oidc_issuer and oidc_client_id):
@@ -72,21 +73,28 @@ def project_set(
         secret = oidc_secret_file.read_text().strip() if oidc_secret_file else None
         claim = UNSAID if oidc_claim is None else oidc_claim or None
         sign_in = SignIn(oidc_issuer, oidc_client_id, secret, claim)
-    _do(operating.set_project(sign_in, _number(capacity)), project, as_json)
-
-
-@click.group()
-def directory() -> None:
-    """Identity providers that push people here, and their tokens."""
+    had_secret, dropped = project.oidc_secret is not None, ""
+    if sign_in is not None:
+        project = await broker.projects.change(project.id, by=BY, sign_in=sign_in)
+    if had_secret and project.oidc_secret is None:
+        dropped = " The old client secret was for another issuer or client and is dropped."
+    if capacity is not None:
+        # Whoever has the machine is an administrator of every project.
+        operator = Caller(Kind.ADMINISTRATOR, project.id, BY)
+        await broker.licensing.capacity(operator, capacity if isinstance(capacity, int) else None)
+    return Said(_project(project), f"Project {project.name} is set.{dropped}")
 
 
 @directory.command("list")
-@common
-def directory_list(project: str, as_json: bool) -> None:
+@operators
+async def list_directories(broker: Broker, project: Project) -> Said:
     """Show every directory."""
-    from broker.commands import operating
-
-    _do(operating.list_directories(), project, as_json)
+    found = [view.directory for view in await broker.syncing.directories(project.id)]
+    shown = [
+        {"id": one.id, "name": one.name, "state": one.state, "base_url": _scim(broker, one.id)}
+        for one in found
+    ]
+    return _listed(shown, lambda one: f"{one['name']}  {one['state']}")
 
 
 @directory.command("add")
@@ -101,12 +109,16 @@ def directory_list(project: str, as_json: bool) -> None:
     show_default=True,
     help="How much of an identity provider's dialect is accepted.",
 )
-@common
-def directory_add(name: str, window_s: int, tolerance: str, project: str, as_json: bool) -> None:
+@operators
+async def add_directory(
+    broker: Broker, project: Project, name: str, window_s: int, tolerance: str
+) -> Said:
     """Make a directory; prints its SCIM base URL and token, once."""
-    from broker.commands import operating
-
-    _do(operating.add_directory(name, window_s, tolerance), project, as_json)
+    made, token = await broker.syncing.add(
+        project.id, name, by=BY, tolerance=tolerance, window_s=window_s
+    )
+    words = f"SCIM base URL  {_scim(broker, made.id)}\nToken          {token}"
+    return _pushed(broker, made.id, token, f"{words}\nThe token is shown this once.")
 
 
 @directory.group("token")
@@ -114,38 +126,48 @@ def token() -> None:
     """SCIM tokens: two may live while one replaces the other."""
 
 
+@token.command("list")
+@click.argument("directory")
+@operators
+async def list_tokens(broker: Broker, project: Project, directory: str) -> Said:
+    """Show the tokens of a directory (dir_…), and when each was last used."""
+    view = await broker.syncing.directory(project.id, directory)
+    shown = [_dated(dict(each)) for each in view.tokens]
+    return _listed(shown, lambda one: f"last used {one['last_used_at'] or 'never'}")
+
+
 @token.command("add")
 @click.argument("directory")
-@common
-def token_add(directory: str, project: str, as_json: bool) -> None:
+@operators
+async def add_token(broker: Broker, project: Project, directory: str) -> Said:
     """Make another token of a directory (dir_…); shown once."""
-    from broker.commands import operating
-
-    _do(operating.add_token(directory), project, as_json)
+    token = await broker.syncing.add_token(project.id, directory, by=BY)
+    words = f"Token  {token}\nIt is shown this once; revoke the old one when nobody uses it."
+    return _pushed(broker, directory, token, words)
 
 
 @token.command("revoke")
 @click.argument("token")
-@common
-def token_revoke(token: str, project: str, as_json: bool) -> None:
+@operators
+async def revoke_token(broker: Broker, project: Project, token: str) -> Said:
     """End a token: its id (tok_…), or the token itself."""
-    from broker.commands import operating
-
-    _do(operating.revoke_token(token), project, as_json)
-
-
-@click.group()
-def apikey() -> None:
-    """The keys that internal services call with."""
+    token = _id(token, "tok", "brs")
+    await broker.callers.revoke_token(project.id, token, by=BY)
+    return Said({"id": token, "revoked": True}, f"{token} is revoked.")
 
 
 @apikey.command("list")
-@common
-def apikey_list(project: str, as_json: bool) -> None:
+@operators
+async def list_keys(broker: Broker, project: Project) -> Said:
     """Show every key, without what it is recognized by."""
-    from broker.commands import operating
-
-    _do(operating.list_keys(), project, as_json)
+    shown = [_dated(each) for each in await broker.callers.keys(project.id)]
+    return _listed(
+        shown,
+        lambda one: (
+            f"{one['name']}  {'revoked' if one['revoked_at'] else 'alive'}  "
+            + " ".join(one["scopes"])
+        ),
+    )
 
 
 @apikey.command("add")
@@ -167,71 +189,72 @@ def apikey_list(project: str, as_json: bool) -> None:
     help="id_tokens it may present to AuthenticateUser.",
 )
 @click.option("--return-url", "return_urls", multiple=True, help="Where a person may come back to.")
-@common
-def apikey_add(
-    name: str,
-    scopes: tuple[str, ...],
-    connectors: tuple[str, ...],
-    step_types: tuple[str, ...],
-    evidence: tuple[tuple[str, str], ...],
-    return_urls: tuple[str, ...],
-    project: str,
-    as_json: bool,
-) -> None:
+@operators
+async def add_key(
+    broker: Broker, project: Project, name: str, scopes: tuple[str, ...], **limits: Any
+) -> Said:
     """Make a key; shown once."""
-    from broker.commands import operating
-
-    verb = operating.add_key(
-        name,
-        [scope for given in scopes for scope in given.replace(",", " ").split()],
-        connectors=connectors,
-        step_types=step_types,
-        evidence=evidence,
-        return_urls=return_urls,
-    )
-    _do(verb, project, as_json)
+    wanted = sorted({scope for given in scopes for scope in given.replace(",", " ").split()})
+    id, key = await broker.callers.add_key(project.id, name, wanted, by=BY, **limits)
+    words = f"{key}\nIt is shown this once, and may: {' '.join(wanted)}"
+    return Said({"id": id, "key": key, "scopes": wanted}, words)
 
 
 @apikey.command("revoke")
 @click.argument("key")
-@common
-def apikey_revoke(key: str, project: str, as_json: bool) -> None:
+@operators
+async def revoke_key(broker: Broker, project: Project, key: str) -> Said:
     """End a key: its id (key_…), or the key itself."""
-    from broker.commands import operating
-
-    _do(operating.revoke_key(key), project, as_json)
-
-
-@click.group()
-def admin() -> None:
-    """Administrators."""
+    key = _id(key, "key", "brk")
+    await broker.callers.revoke_key(project.id, key, by=BY)
+    return Said({"id": key, "revoked": True}, f"{key} is revoked.")
 
 
 @admin.command("link")
-@common
-def admin_link(project: str, as_json: bool) -> None:
+@operators
+async def admin_link(broker: Broker, project: Project) -> Said:
     """Print a link that makes whoever opens it an administrator: once, within 15 minutes."""
-    from broker.commands import operating
-
-    _do(operating.admin_link(), project, as_json)
-
-
-def _do(verb: Any, project: str, as_json: bool) -> None:
-    from broker import config, logs
-    from broker.commands import operating
-
-    settings = config.load()
-    logs.set_up("warning")
-    said = operating.answer(settings, project, verb)
-    click.echo(json.dumps(said.json) if as_json else said.words)
+    url = f"{broker.base_url}/setup/{await broker.callers.setup_link(project.id)}"
+    return Said({"url": url}, f"{url}\nIt works once, within 15 minutes.")
 
 
-def _number(capacity: str | None) -> int | str | None:
-    """A capacity as typed: a number, None for unlimited, or the word that changes nothing."""
-    if capacity is None:
-        return "keep"
-    if capacity == UNLIMITED:
-        return None
-    if not capacity.isdecimal():
-        raise click.BadParameter(f"{capacity} is neither a number nor {UNLIMITED}.")
-    return int(capacity)
+def _listed(shown: list[dict[str, Any]], words: Callable[[dict[str, Any]], str]) -> Said:
+    """One line each: its id, and the words for it."""
+    return Said(shown, "\n".join(f"{one['id']}  {words(one)}" for one in shown))
+
+
+def _pushed(broker: Broker, directory: str, token: str, words: str) -> Said:
+    """What an identity provider needs to push to a directory."""
+    scim = {"base_url": _scim(broker, directory), "token": token}
+    return Said({"directory": directory, "scim": scim}, words)
+
+
+def _scim(broker: Broker, directory: str) -> str:
+    return f"{broker.base_url}/scim/v2/{directory}"
+
+
+def _id(given: str, prefix: str, credential: str) -> str:
+    """`key_…` out of `key_…` or `brk_…_…`, so that what leaked can be pasted and ended."""
+    kind, _, rest = given.partition("_")
+    if kind not in (prefix, credential) or not rest:
+        raise NotFound(f"{prefix}_… is needed, as the list shows it.")
+    return f"{prefix}_{rest.partition('_')[0]}"
+
+
+def _project(project: Project) -> dict[str, Any]:
+    return {
+        "id": project.id,
+        "name": project.name,
+        "oidc_issuer": project.oidc_issuer,
+        "oidc_client_id": project.oidc_client_id,
+        "oidc_client_secret": {"has_value": project.oidc_secret is not None},
+        "oidc_claim": project.oidc_claim,
+    }
+
+
+def _dated(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its moments as text."""
+    return {
+        name: clock.rfc3339(value) if name.endswith("_at") and value is not None else value
+        for name, value in row.items()
+    }

@@ -1,5 +1,6 @@
 """What a database offers this house: units of work, and the transaction they take."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -8,6 +9,9 @@ Row = Mapping[str, Any]
 Clock = Callable[[], int]
 P = ParamSpec("P")
 T = TypeVar("T")
+
+PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)")
+"""A `:name` in a statement."""
 
 
 class Duplicate(Exception):

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from functools import cache
 from typing import Any, ParamSpec, TypeVar
 
 import psycopg
+from psycopg import IsolationLevel
 from psycopg.errors import (
     DataError,
     DeadlockDetected,
@@ -22,6 +22,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from broker.db.database import (
+    PARAMETER,
     Clock,
     Duplicate,
     Row,
@@ -38,13 +39,13 @@ Connection = psycopg.Connection[dict[str, Any]]
 TRIES = 8
 CLOCK_EVERY_S = 60.0
 CONNECT_S = 10.0
-_PARAMETER = re.compile(r"(?<![:\w]):([a-z_][a-z_0-9]*)")
+ONE_SNAPSHOT = IsolationLevel.REPEATABLE_READ
 
 
 @cache
 def translated(sql: str) -> str:
     """The same text with psycopg's parameters: `:name` becomes `%(name)s`."""
-    return _PARAMETER.sub(r"%(\1)s", sql)
+    return PARAMETER.sub(r"%(\1)s", sql)
 
 
 class PostgresTransaction:
@@ -105,34 +106,39 @@ class PostgresDatabase:
         self._clock = DatabaseClock(clock)
 
     async def write(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs), tries=TRIES)
+        return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs))
 
     async def read(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs), tries=TRIES)
+        return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs), ONE_SNAPSHOT)
 
     async def peek(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs), tries=TRIES)
+        return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs), ONE_SNAPSHOT)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._pool.close)
 
-    async def _on_a_thread(self, call: Callable[[PostgresTransaction], T], *, tries: int) -> T:
+    async def _on_a_thread(
+        self, call: Callable[[PostgresTransaction], T], isolation: IsolationLevel | None = None
+    ) -> T:
         try:
-            work = self._threads.submit(self._attempts, call, tries)
+            work = self._threads.submit(self._attempts, call, isolation)
         except RuntimeError as error:
             raise Unavailable("the database is closed") from error
         return await asyncio.shield(asyncio.wrap_future(work))
 
-    def _attempts(self, call: Callable[[PostgresTransaction], T], tries: int) -> T:
+    def _attempts(
+        self, call: Callable[[PostgresTransaction], T], isolation: IsolationLevel | None
+    ) -> T:
         """Run the unit until no other transaction stood in its way.
 
         Another may have deleted the row that a new one refers to: the next try sees that.
         """
+        tries = TRIES
         while True:
             tries -= 1
             try:
-                return self._once(call)
+                return self._once(call, isolation)
             except (SerializationFailure, DeadlockDetected, ForeignKeyViolation) as error:
                 if not tries:
                     raise Unavailable("too many transactions stood in the way") from error
@@ -144,8 +150,11 @@ class PostgresDatabase:
             except (psycopg.OperationalError, PoolTimeout) as error:
                 raise Unavailable("the database cannot be reached now") from error
 
-    def _once(self, call: Callable[[PostgresTransaction], T]) -> T:
+    def _once(
+        self, call: Callable[[PostgresTransaction], T], isolation: IsolationLevel | None
+    ) -> T:
         with self._pool.connection() as connection:
+            connection.isolation_level = isolation  # said with BEGIN, so it costs no round trip
             self._clock.follow(connection)
             return call(PostgresTransaction(connection, self._clock()))
 

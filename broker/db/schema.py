@@ -104,8 +104,9 @@ def index_where(name: str, *columns: str, where: str) -> Index:
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
-def table(name: str, *parts: Any) -> Table:
-    return Table(name, metadata, *parts, sqlite_autoincrement=any(_is_number(p) for p in parts))
+def table(name: str, *parts: Any, **more: Any) -> Table:
+    numbered = any(_is_number(part) for part in parts)
+    return Table(name, metadata, *parts, sqlite_autoincrement=numbered, **more)
 
 
 def _is_number(part: Any) -> bool:
@@ -186,19 +187,46 @@ table("directory_tokens", key("id", primary_key=True), key("project_id"), key("d
 table("resources", number(), key("id"), key("project_id"), key("directory_id"), key("type"),
     document("document"),
     document("extras"),  # what no schema declares, kept so that a later mapping heals
-    maybe_key("name_key"),  # folded userName or displayName
+    maybe_key("name_key"),  # userName, displayName: as the schema compares it
     maybe_key("external_key"),  # externalId, exact in case (RFC 7643 §3.1)
+    maybe_key("display_key"),  # displayName of what is named otherwise
+    maybe_key("email_key"),  # the first of its addresses: most have one
     words("display", ""),  # what members and groups of it are called
     count("version", 1), moment("created_at"), moment("changed_at"), UniqueConstraint("id"),
-    Index("ix_resources_page", "project_id", "directory_id", "type", "n"),
-    Index("ix_resources_name", "project_id", "directory_id", "type", "name_key"),
-    Index("ix_resources_external", "project_id", "directory_id", "type", "external_key"))
+    # `all` comes first: PostgreSQL takes the younger of two it knows no difference between
+    Index("ix_resources_all", "project_id", "directory_id", "type", "n"),
+    Index("ix_resources_name", "project_id", "directory_id", "type", "name_key", "n"),
+    index_where("ix_resources_external", "project_id", "directory_id", "type", "external_key", "n",
+        where="external_key IS NOT NULL"),
+    index_where("ix_resources_display", "project_id", "directory_id", "type", "display_key", "n",
+        where="display_key IS NOT NULL"),
+    index_where("ix_resources_email", "project_id", "directory_id", "type", "email_key", "n",
+        where="email_key IS NOT NULL"))
+
+# the other addresses of who has several
+table("addresses", Column("resource_n", NUMBER, nullable=False), key("key"), key("project_id"),
+    key("directory_id"), PrimaryKeyConstraint("resource_n", "key"),
+    ForeignKeyConstraint(["resource_n"], ["resources.n"], ondelete="CASCADE"),
+    Index("ix_addresses_key", "project_id", "directory_id", "key", "resource_n"))
+
+# what one resource of a type may hold and no other, where the schema says so: hashes of values
+table("uniques", key("project_id"), key("directory_id"), key("type"), key("path"), key("value"),
+    Column("resource_n", NUMBER, nullable=False),
+    PrimaryKeyConstraint("project_id", "directory_id", "type", "path", "value"),
+    ForeignKeyConstraint(["resource_n"], ["resources.n"], ondelete="CASCADE"),
+    Index("ix_uniques_resource", "resource_n"))
+
+# how many resources there are, by blocks of 1,024 numbers: totals, and where deep pages begin
+table("blocks", key("project_id"), key("directory_id"), key("type"), count("block", None),
+    count("stripe", None),  # a sum of its own, so that writers need not wait for each other
+    count("held"), PrimaryKeyConstraint("project_id", "directory_id", "type", "block", "stripe"))
 
 table("members", key("project_id"), Column("group_n", NUMBER, nullable=False),
     Column("member_n", NUMBER, nullable=False), PrimaryKeyConstraint("group_n", "member_n"),
     ForeignKeyConstraint(["group_n"], ["resources.n"], ondelete="CASCADE"),
     ForeignKeyConstraint(["member_n"], ["resources.n"], ondelete="CASCADE"),
-    Index("ix_members_member", "member_n", "group_n"))
+    Index("ix_members_member", "member_n", "group_n"),
+    sqlite_with_rowid=False)  # the key is the row: a membership is two entries, not three
 
 # People ----------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ _VERSION = b"\x01"
 _NONCE = 12
 
 
-class Unreadable(Exception):
+class Unreadable(ValueError):
     """A sealed value does not open: its key is missing, or it was changed or moved."""
 
 

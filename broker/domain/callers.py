@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broker.domain import names
-from broker.domain.errors import Forbidden
+from broker.domain.errors import Forbidden, Problem
 
 SCOPES = frozenset(
     {
@@ -100,6 +100,13 @@ class Caller:
                 next=f"It is for {', '.join(sorted(self.connectors))}.",
             )
         return self
+
+    def require_return_url(self, url: str | None) -> None:
+        """Invalid where people may not be sent back there: not one of the key's (safety 29)."""
+        if url is not None and url not in self.return_urls:
+            detail = "This return URL is not registered with the key."
+            problem = Problem("/return_url", "not_registered", detail)
+            raise problem.alone(reason="return-url-not-registered")
 
     def require_administrator(self) -> Caller:
         """Itself, if an administrator's session; keys never are one (safety 27)."""

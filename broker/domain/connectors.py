@@ -101,6 +101,12 @@ class Connector:
 USED = (State.CONNECTED, State.NEEDS_REAUTH, State.NEEDS_ADMIN)
 WIZARD = (State.DRAFT, State.CONFIGURED, State.AUTHORIZING, State.AUTHORIZED)
 
+
+def _rows(event: Event, to: State, *states: State) -> dict[tuple[State, Event], State]:
+    """Rows of one event out of these states."""
+    return {(state, event): to for state in states}
+
+
 NEXT: Mapping[tuple[State, Event], State] = {
     (State.DRAFT, Event.CONFIGURED): State.CONFIGURED,  # C2
     (State.CONFIGURED, Event.CONFIGURED): State.CONFIGURED,  # C2, corrected
@@ -113,15 +119,13 @@ NEXT: Mapping[tuple[State, Event], State] = {
     (State.CONNECTED, Event.GRANT_DEAD): State.NEEDS_REAUTH,  # C7
     (State.NEEDS_REAUTH, Event.GRANT_DEAD): State.NEEDS_REAUTH,  # C7, said again
     (State.NEEDS_ADMIN, Event.GRANT_DEAD): State.NEEDS_ADMIN,  # C7, the graver one stays
-    **dict.fromkeys(((state, Event.MISCONFIGURED) for state in USED), State.NEEDS_ADMIN),  # C7
-    **dict.fromkeys(((state, Event.REAUTHORIZED) for state in USED), State.CONNECTED),  # C8
-    **dict.fromkeys(((state, Event.ORIGIN_CHANGED) for state in USED), State.AUTHORIZING),  # C9
-    **dict.fromkeys(((state, Event.DISABLED) for state in USED), State.DISABLED),  # C10
+    **_rows(Event.MISCONFIGURED, State.NEEDS_ADMIN, *USED),  # C7
+    **_rows(Event.REAUTHORIZED, State.CONNECTED, *USED),  # C8
+    **_rows(Event.ORIGIN_CHANGED, State.AUTHORIZING, *USED),  # C9
+    **_rows(Event.DISABLED, State.DISABLED, *USED),  # C10
     (State.DISABLED, Event.ENABLED): State.CONNECTED,  # C10, or whichever it was
-    **dict.fromkeys(((state, Event.EXPIRED) for state in WIZARD), State.DELETED),  # C1
-    **dict.fromkeys(
-        ((state, Event.DELETED) for state in (*WIZARD[1:], *USED, State.DISABLED)), State.DELETED
-    ),  # C11
+    **_rows(Event.EXPIRED, State.DELETED, *WIZARD),  # C1
+    **_rows(Event.DELETED, State.DELETED, *WIZARD[1:], *USED, State.DISABLED),  # C11
 }
 
 

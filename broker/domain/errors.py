@@ -25,6 +25,11 @@ class Problem:
     detail: str
     did_you_mean: str | None = None
 
+    def alone(self, *, reason: str | None = None, next: str | None = None) -> "Invalid":
+        """The refusal of a request that has no other problem; `reason` is the code unless said."""
+        word = reason or self.code.replace("_", "-")
+        return Invalid(self.detail, reason=word, next=next, problems=(self,))
+
 
 class BrokerError(Exception):
     """The broker failed. The operator's log says why."""

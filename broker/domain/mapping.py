@@ -106,7 +106,8 @@ def _is_address(text: str) -> bool:
         and at
         and domain
         and len(text) <= ADDRESS_LIMIT
-        and not any(character.isspace() or names.is_hidden(character) for character in text)
+        and " " not in text  # which is what `_line` makes of all that is blank
+        and (names.is_plain(text) or not any(map(names.is_hidden, text)))
     )
 
 

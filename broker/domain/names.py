@@ -3,7 +3,7 @@
 import unicodedata
 from dataclasses import dataclass
 
-from broker.domain.errors import Invalid, Problem
+from broker.domain.errors import Problem
 
 # Control, format (zero-width, bidirectional, tags), surrogates, line and paragraph separators.
 HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -30,10 +30,13 @@ def key(text: str) -> str:
     return unicodedata.normalize("NFC", folded)
 
 
+def is_plain(text: str) -> bool:
+    """Whether nothing can be hidden in a text, as in nearly every one there is."""
+    return text.isascii() and text.isprintable()
+
+
 def is_hidden(character: str) -> bool:
     """Whether this character prints as nothing or turns the text around it (safety 9)."""
-    if " " <= character <= "~":  # nearly every one there is
-        return False
     return (
         unicodedata.category(character) in HIDDEN_CATEGORIES
         or character in HIDDEN_CHARACTERS
@@ -48,14 +51,14 @@ def visible(text: str, *, what: str, limit: int, pointer: str = "") -> str:
     reads, `pointer` is where the value stood in the request (RFC 6901).
     """
     if not text.strip():
-        raise _invalid(pointer, "required", f"{what} must not be empty")
+        raise Problem(pointer, "required", f"{what} must not be empty").alone()
     if len(text) > limit:
-        raise _invalid(pointer, "too_long", f"{what} is longer than {limit} characters")
-    for place, character in enumerate(text):
+        raise Problem(pointer, "too_long", f"{what} is longer than {limit} characters").alone()
+    for place, character in enumerate(() if is_plain(text) else text):
         if is_hidden(character):
             code_point = f"U+{ord(character):04X}"
             detail = f"{what} holds the hidden character {code_point} at position {place + 1}"
-            raise _invalid(pointer, "hidden_character", detail)
+            raise Problem(pointer, "hidden_character", detail).alone()
     return text
 
 
@@ -79,8 +82,3 @@ def logon(text: str, *, pointer: str = "") -> str:
 def suffix(text: str, *, pointer: str = "") -> str:
     """The word that names an application in an item name; Invalid otherwise (safety 9)."""
     return visible(text, what="The suffix", limit=SUFFIX_LIMIT, pointer=pointer)
-
-
-def _invalid(pointer: str, code: str, detail: str) -> Invalid:
-    problem = Problem(pointer, code, detail)
-    return Invalid(detail, reason=code.replace("_", "-"), problems=(problem,))

@@ -43,15 +43,8 @@ class Ending(StrEnum):
     STOPPED = "stopped"
 
 
-CRITICAL = frozenset(
-    {
-        Ending.CREDENTIALS_REFUSED,
-        Ending.SOURCE_UNREACHABLE,
-        Ending.MAPPING_UNLOADABLE,
-        Ending.SCHEMA_REFUSED,
-        Ending.INTERRUPTED,
-    }
-)
+CRITICAL = frozenset(Ending) - {Ending.DISABLED, Ending.DELETED, Ending.STOPPED}
+"""Endings that make a run a Failure, however much it did (R4)."""
 
 
 class Result(StrEnum):

@@ -58,17 +58,20 @@ class Identity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the table asks: E, C, U, T, S, and whether this attempt already ran as a person."""
+    """All that the table asks: E, C, U, T, S, and whether this attempt already ran as a person.
 
-    connector_available: bool
-    user_authentication: bool  # E
-    supported: bool  # C: connector type and step type
-    subject: Subject
-    user_enabled: bool  # U: the person's own flag
-    token: Token  # T
-    connector_user: ConnectorUser  # S
-    interactive: bool
-    policy: Policy
+    What is not said is that there is none: no connector, no subject, no token.
+    """
+
+    connector_available: bool = False
+    user_authentication: bool = False  # E
+    supported: bool = False  # C: connector type and step type
+    subject: Subject = Subject.NONE
+    user_enabled: bool = False  # U: the person's own flag
+    token: Token = Token.NOT_USABLE  # T
+    connector_user: ConnectorUser = ConnectorUser.DEAD  # S
+    interactive: bool = False
+    policy: Policy = Policy.END_WITH_ERROR
     ran_as_user: bool = False
 
 

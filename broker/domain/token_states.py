@@ -79,40 +79,29 @@ def backoff(failures: int, *, jitter: float) -> int:
     return int(base * (0.75 + jitter / 2))
 
 
-def _unchanged(event: Event, *states: State) -> dict[tuple[State, Event], State]:
-    return {(state, event): state for state in states}
+def _rows(event: Event, to: State | None, *states: State) -> dict[tuple[State, Event], State]:
+    """Rows of one event out of these states; `to` None leaves each as it is."""
+    return {(state, event): to or state for state in states}
 
 
+KEPT = tuple(state for state in State if state is not State.ABSENT)
 NEXT: Mapping[tuple[State, Event], State] = {
-    **_unchanged(Event.LINK_ISSUED, *State),  # K1: pending is the open link, not a state
-    **dict.fromkeys(((state, Event.CONNECTED) for state in State), State.VALID),  # K2
-    **_unchanged(Event.NOT_CONNECTED, *State),  # K3
-    **dict.fromkeys(((state, Event.REFRESHED) for state in HOLDING), State.VALID),  # K4
-    **_unchanged(Event.LEASE_LOST, *HOLDING),  # K5
-    **dict.fromkeys(
-        ((state, Event.GRANT_DEAD) for state in (*HOLDING, State.NEEDS_REAUTH)),
-        State.NEEDS_REAUTH,
-    ),  # K6
-    **dict.fromkeys(
-        ((state, Event.PERSON_NEEDED) for state in (*HOLDING, State.NEEDS_REAUTH)),
-        State.NEEDS_REAUTH,
-    ),  # K7
-    **_unchanged(Event.MISCONFIGURED, *HOLDING),  # K8: the connector needs an administrator
-    **_unchanged(Event.TRY_LATER, *HOLDING),  # K9, K10
-    **_unchanged(Event.UNCLASSIFIED, *HOLDING),  # counted; the fifth after a day is K6
-    (State.VALID, Event.REJECTED): State.EXPIRED,  # K11
-    (State.EXPIRING, Event.REJECTED): State.EXPIRED,  # K11
-    **dict.fromkeys(((s, Event.REJECTED_AGAIN) for s in HOLDING), State.NEEDS_REAUTH),  # K11
-    **dict.fromkeys(
-        ((state, Event.DISCONNECTED) for state in State if state is not State.ABSENT),
-        State.REVOKED,
-    ),  # K12
-    **dict.fromkeys(
-        ((state, Event.DEPROVISIONED) for state in State if state is not State.ABSENT),
-        State.REVOKED,
-    ),  # K13
-    **_unchanged(Event.SCOPES_MISSING, *HOLDING),  # K15
-    **dict.fromkeys(((state, Event.UNREADABLE) for state in HOLDING), State.UNREADABLE),  # K16
+    **_rows(Event.LINK_ISSUED, None, *State),  # K1: pending is the open link, not a state
+    **_rows(Event.CONNECTED, State.VALID, *State),  # K2
+    **_rows(Event.NOT_CONNECTED, None, *State),  # K3
+    **_rows(Event.REFRESHED, State.VALID, *HOLDING),  # K4
+    **_rows(Event.LEASE_LOST, None, *HOLDING),  # K5
+    **_rows(Event.GRANT_DEAD, State.NEEDS_REAUTH, *HOLDING, State.NEEDS_REAUTH),  # K6
+    **_rows(Event.PERSON_NEEDED, State.NEEDS_REAUTH, *HOLDING, State.NEEDS_REAUTH),  # K7
+    **_rows(Event.MISCONFIGURED, None, *HOLDING),  # K8: the connector needs an administrator
+    **_rows(Event.TRY_LATER, None, *HOLDING),  # K9, K10
+    **_rows(Event.UNCLASSIFIED, None, *HOLDING),  # counted; the fifth after a day is K6
+    **_rows(Event.REJECTED, State.EXPIRED, State.VALID, State.EXPIRING),  # K11
+    **_rows(Event.REJECTED_AGAIN, State.NEEDS_REAUTH, *HOLDING),  # K11
+    **_rows(Event.DISCONNECTED, State.REVOKED, *KEPT),  # K12
+    **_rows(Event.DEPROVISIONED, State.REVOKED, *KEPT),  # K13
+    **_rows(Event.SCOPES_MISSING, None, *HOLDING),  # K15
+    **_rows(Event.UNREADABLE, State.UNREADABLE, *HOLDING),  # K16
     (State.UNREADABLE, Event.READABLE): State.VALID,  # K16: the key is back
 }
 
@@ -161,10 +150,10 @@ def after(
     if event in (Event.TRY_LATER, Event.UNCLASSIFIED):
         failed = _failed(changed, retry_at, answered=answered)
         return failed if event is Event.TRY_LATER else _counted(failed, now)
-    return _settled(changed, event, now=now, scopes=scopes, claims=claims)
+    return _marked(changed, event, now=now, scopes=scopes, claims=claims)
 
 
-def _settled(
+def _marked(
     token: TokenSet, event: Event, *, now: int, scopes: tuple[str, ...], claims: str | None
 ) -> TokenSet:
     """What else an event changes that brings neither a grant nor another try."""

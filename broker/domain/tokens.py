@@ -84,7 +84,6 @@ class TokenSet:
     unclassified: int = 0
     unclassified_since: int | None = None
     rejected_at: int | None = None
-    used_at: int | None = None
 
     def standing(self, now: int) -> State:
         """The state at this moment: a valid one may be expiring or expired by the clock."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from broker.domain import effects
 from broker.domain.effects import After, Effect
@@ -118,50 +119,46 @@ def _same(user: User, _moment: Moment) -> User:
     return user
 
 
-def _moved(user: User, status: Status, reason: str | None = None) -> User:
-    """In another status, without license, place or suspension."""
-    return replace(
-        user,
-        status=status,
-        status_reason=reason,
-        license=License.NONE,
-        queue_seq=None,
-        suspended_by=None,
-    )
+def _moved(user: User, status: Status, reason: str | None = None, **also: Any) -> User:
+    """In another status, without license, place or suspension unless `also` says so."""
+    kept = {"license": License.NONE, "queue_seq": None, "suspended_by": None} | also
+    return replace(user, status=status, status_reason=reason, **kept)
 
 
 def _activate(user: User, moment: Moment) -> User:
-    active = _moved(user, Status.ACTIVE)
-    license = License.NONE if user.is_exempt else License.HELD
-    return replace(active, license=license, accepted=True, activated_at=moment.now)
+    license, now = License.NONE if user.is_exempt else License.HELD, moment.now
+    return _moved(user, Status.ACTIVE, license=license, accepted=True, activated_at=now)
 
 
 def _queue(user: User, moment: Moment) -> User:
-    waiting = _moved(user, Status.QUEUED, "license-exhausted")
-    return replace(waiting, accepted=True, queue_seq=moment.licenses.next_seq)
+    seq = moment.licenses.next_seq
+    return _moved(user, Status.QUEUED, "license-exhausted", accepted=True, queue_seq=seq)
 
 
 def _invite(user: User, moment: Moment) -> User:
     """With a new epoch, and so a new letter; the old link is void (U1, U14, U18)."""
-    invited = _moved(user, Status.INVITED)
-    epoch = user.invite_epoch + 1
-    return replace(
-        invited, invite_epoch=epoch, accepted=False, invited_at=moment.now, idp_active=True
+    return _moved(
+        user,
+        Status.INVITED,
+        invite_epoch=user.invite_epoch + 1,
+        accepted=False,
+        invited_at=moment.now,
+        idp_active=True,
     )
 
 
 def _invite_back(user: User, _moment: Moment) -> User:
     """Accepted before, so no second letter: the next login decides (U12, T15)."""
-    return replace(_moved(user, Status.INVITED), accepted=True, idp_active=True)
+    return _moved(user, Status.INVITED, accepted=True, idp_active=True)
 
 
 def _suspend(user: User, by: SuspendedBy, reason: str) -> User:
-    return replace(_moved(user, Status.SUSPENDED, reason), suspended_by=by)
+    return _moved(user, Status.SUSPENDED, reason, suspended_by=by)
 
 
 def _suspend_by_directory(user: User, _moment: Moment) -> User:
-    said = replace(user, idp_active=False)
-    return _suspend(said, SuspendedBy.DIRECTORY, "inactive-in-directory")
+    by, why = SuspendedBy.DIRECTORY, "inactive-in-directory"
+    return _moved(user, Status.SUSPENDED, why, suspended_by=by, idp_active=False)
 
 
 def _suspend_by_admin(user: User, moment: Moment) -> User:

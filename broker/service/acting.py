@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.domain import actions, names
@@ -36,23 +36,16 @@ class ActionRequest:
         """The request in a decoded JSON body; Invalid lists what is wrong, UnknownItemName an
         item that AuthenticateUser does not have.
         """
-        body = Members(said, "")
-        body.close("items", "evidence", "suffixes", "mode", "return_url")
-        items = body.texts_by_name("items")
-        request = cls(
-            suffixes=_suffixes(body),
-            id_token=_id_token(body),
-            is_async=body.choice("mode", MODES, default="async") == "async",
-            return_url=body.text_or_none("return_url"),
-        )
-        body.settle()
-        return cls(
-            expected=actions.expected_of(items),
-            suffixes=request.suffixes,
-            id_token=request.id_token,
-            is_async=request.is_async,
-            return_url=request.return_url,
-        )
+        with Members(said, "") as body:
+            body.close("items", "evidence", "suffixes", "mode", "return_url")
+            items = body.texts_by_name("items")
+            request = cls(
+                suffixes=_suffixes(body),
+                id_token=_id_token(body),
+                is_async=body.choice("mode", MODES, default="async") == "async",
+                return_url=body.text_or_none("return_url"),
+            )
+        return replace(request, expected=actions.expected_of(items))
 
     @property
     def expects_somebody(self) -> bool:
@@ -78,10 +71,7 @@ class ActionAnswer:
     def signed_part(self) -> dict[str, object]:
         """What the project's signature covers: coupon and items."""
         verdict = self.action.verdict
-        return {
-            "actionCoupon": self.action.coupon,
-            "items": dict(verdict.items) if verdict else {},
-        }
+        return {"actionCoupon": self.action.coupon, "items": dict(verdict.items) if verdict else {}}
 
     def rendered(self) -> dict[str, Any]:
         """The JSON of providers.md b.2."""
@@ -116,9 +106,7 @@ def discovery(public_key: Mapping[str, str]) -> dict[str, Any]:
                 "authentication": {"request": True, "perform": True},
                 "mapping_agent_coupon": None,
                 "action_agent_coupon": AGENT_COUPON,
-                "inputs": [
-                    _item(f"{actions.EXPECTED}.<Suffix>", "ST", "User.id.logon.<Suffix>"),
-                ],
+                "inputs": [_item(f"{actions.EXPECTED}.<Suffix>", "ST", "User.id.logon.<Suffix>")],
                 "outputs": [
                     _item(actions.STATUS, "ST", None),
                     _item(f"{actions.LOGON}.<Suffix>", "ST", "User.id.logon.<Suffix>"),

@@ -33,26 +33,24 @@ class StepRequest:
 
         `subject` must be said, if only as null: nobody runs as the connector user by omission.
         """
-        body = Members(said, "")
-        body.close("connector", "step", "execution", "subject", "interactive", "credential")
-        step = body.inner("step")
-        step.close("id", "type", "scopes")
-        execution = body.inner("execution")
-        execution.close("id", "flow", "attempt")
-        request = cls(
-            connector=body.text("connector"),
-            step=step.text("id"),
-            step_type=step.text("type"),
-            scopes=step.scopes("scopes"),
-            execution=execution.text("id"),
-            flow=execution.text_or_none("flow"),
-            attempt=execution.number("attempt", default=1),
-            subject=body.subject("subject"),
-            interactive=body.yes("interactive", default=False),
-            credential=body.yes("credential", default=True),
-        )
-        body.settle()
-        return request
+        with Members(said, "") as body:
+            body.close("connector", "step", "execution", "subject", "interactive", "credential")
+            step = body.inner("step")
+            step.close("id", "type", "scopes")
+            execution = body.inner("execution")
+            execution.close("id", "flow", "attempt")
+            return cls(
+                connector=body.text("connector"),
+                step=step.text("id"),
+                step_type=step.text("type"),
+                scopes=step.scopes("scopes"),
+                execution=execution.text("id"),
+                flow=execution.text_or_none("flow"),
+                attempt=execution.number("attempt", default=1),
+                subject=body.subject("subject"),
+                interactive=body.yes("interactive", default=False),
+                credential=body.yes("credential", default=True),
+            )
 
     @property
     def question(self) -> dict[str, Any]:

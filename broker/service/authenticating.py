@@ -12,12 +12,11 @@ from broker.domain import links as link_states
 from broker.domain.actions import NOT_AUTHENTICATED, Action, Event, State, after, judge
 from broker.domain.callers import Caller, Kind
 from broker.domain.clock import MINUTE
-from broker.domain.errors import Conflict, Forbidden, Invalid, NotFound, Problem, Unknown
+from broker.domain.errors import Conflict, Forbidden, NotFound, Problem, Unknown
 from broker.domain.links import Link, Purpose
 from broker.domain.users import User
-from broker.service import acting, admitting, proving
+from broker.service import acting, admitting, linking
 from broker.service.acting import ActionAnswer, ActionRequest
-from broker.service.authorizing import Authorizing
 from broker.service.recognizing import Recognizing, first_shown, person_of, proven
 from broker.service.signing import Signing
 from broker.store import actions, audit, callers, evidence, links, projects, users
@@ -53,7 +52,6 @@ class Authenticating:
     hasher: Hasher
     recognizing: Recognizing
     signing: Signing
-    authorizing: Authorizing
     public_url: str
 
     async def perform(self, caller: Caller, request: ActionRequest) -> ActionAnswer:
@@ -157,11 +155,9 @@ class Authenticating:
         return _answered(done, user)
 
     def _link(self, tx: Transaction, caller: Caller, action: Action) -> str:
-        link = self.authorizing.linking(
+        link = linking.made(
             tx,
             action.project,
-            None,
-            None,
             Purpose.ACTION,
             caller.actor,
             return_url=action.return_url,
@@ -220,17 +216,11 @@ class Authenticating:
 
 def _check_return(caller: Caller, request: ActionRequest) -> None:
     """Safety 29: back to a registered return URL with a code, or a logon has to be expected."""
-    if request.return_url is not None and request.return_url not in caller.return_urls:
-        detail = "This return URL is not registered with the key."
-        problem = Problem("/return_url", "not_registered", detail)
-        raise Invalid(detail, reason="return-url-not-registered", problems=(problem,))
+    caller.require_return_url(request.return_url)
     if request.return_url is None and not request.expects_somebody:
         detail = "Without a return URL an expected logon is needed."
-        problem = Problem("/items", "required", detail)
-        raise Invalid(
-            detail,
+        raise Problem("/items", "required", detail).alone(
             reason="expected-logon-needed",
-            problems=(problem,),
             next="Name the logon you expect, or a return URL that is registered with the key.",
         )
 
@@ -270,9 +260,9 @@ def _open(tx: Transaction, link_id: str, *, lock: bool = False) -> tuple[Link, A
         raise NotFound()
     action = actions.find(tx, link.project, link.coupon, lock=lock)
     if action is None or action.expires_at <= tx.now or action.state is not State.PENDING:
-        raise proving.over()
+        raise linking.over()
     if not link.is_open:
-        raise proving.over()
+        raise linking.over()
     return link, action
 
 
@@ -285,8 +275,7 @@ def _present(tx: Transaction, caller: Caller, action: Action) -> User:
         raise Forbidden("This session was vouched for by a program.", reason="not-signed-in")
     if not actions.is_signed_in_since(tx, action.project, caller.session, action.created_at):
         raise Conflict(
-            "Sign in once more, so that it is known that you are there now.",
-            reason="sign-in-again",
+            "Sign in once more, so that it is known that you are there now.", reason="sign-in-again"
         )
     return users.get(tx, action.project, caller.user_id)
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from broker.db.database import Database, Duplicate, Transaction
 from broker.db.seal import Hasher
 from broker.domain import connectors as rows_c
-from broker.domain import ids
 from broker.domain.callers import Caller
 from broker.domain.connectors import Connector
-from broker.domain.errors import BrokerError, Conflict, Invalid, NotFound, Problem
-from broker.domain.links import LIFETIME, Link, Purpose, State
-from broker.service import keeping, proving, sharing
-from broker.service.keeping import Claimed, Completed
-from broker.service.programs import Programs
+from broker.domain.errors import BrokerError, Conflict, NotFound
+from broker.domain.links import Link, Purpose, State
+from broker.service import completing, linking
+from broker.service.completing import Claimed, Completed
+from broker.service.programs import Programs, not_now
 from broker.service.vault import Vault
 from broker.store import connectors, links, projects, users
 from providers.errors import ProviderError
@@ -61,50 +60,8 @@ class Authorizing:
         `user-auth-not-supported` (R20). Invalid where `return_url` is not registered (safety 29).
         """
         caller.require("links:write")
-        if return_url is not None and return_url not in caller.return_urls:
-            detail = "This return URL is not registered with the key."
-            problem = Problem("/return_url", "not_registered", detail)
-            raise Invalid(detail, reason="return-url-not-registered", problems=(problem,))
+        caller.require_return_url(return_url)
         return await self.db.write(self._making, caller, user_id, connector, return_url, scopes)
-
-    def linking(
-        self,
-        tx: Transaction,
-        project: str,
-        user_id: str | None,
-        connector_id: str | None,
-        purpose: str,
-        by: str,
-        *,
-        return_url: str | None = None,
-        scopes: tuple[str, ...] = (),
-        coupon: int | None = None,
-        other_account: bool = False,
-    ) -> Link:
-        """A link in the caller's transaction; the open one of person and connector is joined.
-
-        Whoever joins adds their scopes, so that one consent covers all who wait (K15).
-        """
-        if purpose == Purpose.CONNECT and user_id and connector_id:
-            joined = sharing.joined(tx, project, user_id, connector_id, scopes)
-            if joined is not None:
-                return joined
-        link = Link(
-            id=ids.new("lnk"),
-            project=project,
-            connector=connector_id,
-            user=user_id,
-            purpose=Purpose(purpose),
-            state=State.OPEN,
-            made_by=by,
-            created_at=tx.now,
-            expires_at=tx.now + LIFETIME,
-            scopes=scopes,
-            return_url=return_url,
-            coupon=coupon,
-            other_account=other_account,
-        )
-        return sharing.kept(tx, link)
 
     async def page(self, link_id: str, caller: Caller | None) -> Opened:
         """What `GET /connect/{link}` shows; nothing changes by looking.
@@ -146,17 +103,17 @@ class Authorizing:
                 claimed.registration, answer=params, verifier=claimed.verifier
             )
         except ProviderError as error:
-            return await self.db.write(keeping.refused, claimed, error)
+            return await self.db.write(completing.refused, claimed, error)
         try:
-            return await self.db.write(keeping.kept, self.vault, claimed, answer)
+            return await self.db.write(completing.kept, self.vault, claimed, answer)
         except Duplicate:  # another person connected this account in the same moment (safety 17)
-            return await self.db.write(keeping.taken, self.vault, claimed, answer)
+            return await self.db.write(completing.taken, self.vault, claimed, answer)
 
     async def sweep(self) -> int:
         """End links nobody completed in time (K3); how many."""
         swept = 0
         for project in await self.db.read(projects.every):
-            swept += await self.db.write(keeping.expire, project.id)
+            swept += await self.db.write(completing.expire, project.id)
         return swept
 
     def _making(
@@ -172,23 +129,17 @@ class Authorizing:
         if connector is None:
             raise NotFound()
         caller.require_connector(connector.name)
-        if not self.programs.definition(connector.type).user_authentication:
-            raise Conflict(
-                "People do not authenticate themselves at a connector of this type.",
-                reason="user-auth-not-supported",
-            )
-        if not connector.is_available:
-            raise _not_now(connector)
+        self.programs.require_people(connector)
         user = users.get(tx, caller.project, user_id)
         if user.is_gone:
             raise Conflict("This person is not active.", reason="user-not-active")
-        return self.linking(
+        return linking.made(
             tx,
             caller.project,
-            user.id,
-            connector.id,
             Purpose.CONNECT,
             caller.actor,
+            user=user.id,
+            connector=connector.id,
             return_url=return_url,
             scopes=scopes,
         )
@@ -209,12 +160,12 @@ class Authorizing:
         if isinstance(link, BrokerError):
             return link
         if caller is None or caller.session is None or not browser:
-            return proving.sign_in()
+            return linking.sign_in()
         connector = connectors.get(tx, link.project, link.connector or "", lock=True)
         if link.purpose is Purpose.WIZARD:
             _sent(tx, connector)
         elif not connector.is_available:
-            return _not_now(connector)
+            return not_now(connector)
         state, pkce = secrets.token_urlsafe(32), Pkce.new()
         links.follow(
             tx,
@@ -234,7 +185,7 @@ class Authorizing:
         )
 
     def _admitted(self, tx: Transaction, link_id: str, caller: Caller | None) -> Link | BrokerError:
-        link = proving.admitted(tx, link_id, caller)
+        link = linking.admitted(tx, link_id, caller)
         return link if isinstance(link, BrokerError) else self._current(tx, link)
 
     def _current(self, tx: Transaction, link: Link) -> Link | BrokerError:
@@ -243,23 +194,23 @@ class Authorizing:
             return link
         failed = link.state is State.FAILED and tx.now < link.expires_at
         if link.purpose is Purpose.CONNECT and failed:
-            return self.linking(
+            return linking.made(
                 tx,
                 link.project,
-                link.user,
-                link.connector,
                 link.purpose,
                 link.made_by,
+                user=link.user,
+                connector=link.connector,
                 return_url=link.return_url,
                 scopes=link.scopes,
             )
-        return proving.over()
+        return linking.over()
 
     def _claiming(
         self, tx: Transaction, connector_id: str, state: str, browser: str, caller: Caller | None
     ) -> Claimed | BrokerError:
         if caller is None:
-            return proving.sign_in()
+            return linking.sign_in()
         project = caller.project
         connector = connectors.find(tx, project, connector_id)
         if connector is None:
@@ -267,7 +218,7 @@ class Authorizing:
         proof = (self.hasher(state), self.hasher(browser), caller.session)
         link = links.claim(tx, project, connector_id, *proof)
         if link is None:
-            return proving.unclaimed(tx, connector, proof, caller)
+            return linking.unclaimed(tx, connector, proof, caller)
         seal = self.programs.seal
         verifier = seal.open(link.verifier or b"", project, "links", link.id, "verifier")
         registration = self.programs.registration(tx, connector, purpose="authorize")
@@ -278,11 +229,3 @@ def _sent(tx: Transaction, connector: Connector) -> None:
     """The wizard goes on to the provider (C3); a connector in use stays as it is (C8)."""
     if connector.state not in rows_c.USED:
         connectors.change(tx, rows_c.after(connector, rows_c.Event.AUTHORIZING, now=tx.now))
-
-
-def _not_now(connector: Connector) -> Conflict:
-    return Conflict(
-        "The connector cannot be used now.",
-        reason="connector-unavailable",
-        next=f"It is {connector.state}: an administrator has to look at it.",
-    )

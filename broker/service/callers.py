@@ -83,25 +83,25 @@ class Callers:
                 problems=tuple(Problem("/scopes", "unknown_scope", s) for s in sorted(unknown)),
                 next=f"Scopes are {', '.join(sorted(SCOPES))}.",
             )
-        id, secret = ids.new("key"), secrets.token_urlsafe(32)
+        secret = secrets.token_urlsafe(32)
+        key = Caller(
+            Kind.SERVICE,
+            project,
+            ids.new("key"),
+            name,
+            frozenset(scopes),
+            frozenset(connectors),
+            frozenset(step_types),
+            tuple(evidence),
+            tuple(return_urls),
+        )
 
         def adding(tx: Transaction) -> None:
-            callers.insert_key(
-                tx,
-                project,
-                id,
-                name,
-                self.hasher(secret),
-                scopes,
-                connectors=connectors,
-                step_types=step_types,
-                evidence=evidence,
-                return_urls=return_urls,
-            )
-            audit.append(tx, project, by, "key.added", id, scopes=sorted(scopes))
+            callers.insert_key(tx, key, self.hasher(secret))
+            audit.append(tx, project, by, "key.added", key.id, scopes=sorted(scopes))
 
         await self.db.write(adding)
-        return id, f"{KEY_PREFIX}_{id.removeprefix('key_')}_{secret}"
+        return key.id, f"{KEY_PREFIX}_{key.id.removeprefix('key_')}_{secret}"
 
     async def keys(self, project: str) -> list[dict[str, Any]]:
         """Every API key of the project, without what it is recognized by."""

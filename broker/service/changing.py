@@ -1,5 +1,6 @@
 """Units that change a connector: held, checked against the table, written down (rows C)."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from broker.db.database import Transaction
@@ -17,11 +18,15 @@ from broker.domain.connectors import (
 )
 from broker.domain.errors import Conflict, Invalid, Problem, Stale
 from broker.service import forms
-from broker.service.forms import Form, Said
+from broker.service.forms import Said
 from broker.service.programs import Programs
 from broker.service.views import ConnectorView
 from broker.store import audit, connectors, events, links, pauses, protected, tokens
 from providers.definition import Definition
+from providers.secret import Secret
+
+Secrets = Mapping[str, Secret]
+"""Protected fields as they were typed."""
 
 
 def seen(tx: Transaction, programs: Programs, connector: Connector) -> ConnectorView:
@@ -55,36 +60,28 @@ def create(
     """C1."""
     if programs.registry.find(type) is None:
         known = [one.kind for one in programs.registry.definitions]
-        problem = forms.unknown("/type", type, known, "type")
-        raise Invalid(problem.detail, reason="unknown-type", problems=(problem,))
+        raise forms.unknown("/type", type, known, "type").alone()
     definition = programs.definition(type)
-    form = forms.read(definition, said, None)
-    caller.require_connector(form.name.text)
-    _free(tx, caller, form.name.key)
-    if definition.single_per_project and connectors.only(tx, caller.project, type):
-        raise only_one(definition)
-    connector = Connector(
+    draft = Connector(
         id=ids.new("con"),
         project=caller.project,
-        name=form.name.text,
-        name_key=form.name.key,
+        name="",
+        name_key="",
         type=type,
         state=State.DRAFT,
         created_by=caller.actor,
         created_at=tx.now,
         changed_at=tx.now,
         expires_at=tx.now + DRAFT_LIFETIME,
-        description=form.description,
-        integration=form.integration,
-        environment=form.environment,
-        origin=form.origin,
-        options=form.options,
-        fields=form.fields,
-        keep_alive=form.keep_alive,
     )
+    connector, secrets = forms.filled(definition, draft, said)
+    caller.require_connector(connector.name)
+    _free(tx, caller, connector.name_key)
+    if definition.single_per_project and connectors.only(tx, caller.project, type):
+        raise only_one(definition)
     connectors.insert(tx, connector)
     _note(tx, caller, "created", connector.id, type=type)
-    _protect(tx, programs, connector, form, caller.actor)
+    _protect(tx, programs, connector, secrets, caller.actor)
     return seen(tx, programs, connector)
 
 
@@ -96,33 +93,20 @@ def configure(
     if before.state is State.DISABLED:
         raise Conflict("A disabled connector is enabled first.", reason="connector-disabled")
     definition = programs.definition(before.type)
-    form = forms.read(definition, said, before)
-    if form.name.key != before.name_key:
-        _free(tx, caller, form.name.key)
-    changed = replace(
-        before,
-        name=form.name.text,
-        name_key=form.name.key,
-        description=form.description,
-        integration=form.integration,
-        environment=form.environment,
-        origin=form.origin,
-        options=form.options,
-        fields=form.fields,
-        keep_alive=form.keep_alive,
-        version=before.version + 1,
-        changed_at=tx.now,
-    )
+    changed, secrets = forms.filled(definition, before, said)
+    if changed.name_key != before.name_key:
+        _free(tx, caller, changed.name_key)
+    changed = replace(changed, version=before.version + 1, changed_at=tx.now)
     moved = before.origin is not None and before.origin != changed.origin
     if moved:
-        changed = _move(tx, definition, changed, form)
-    _protect(tx, programs, changed, form, caller.actor)
-    changed = _stage(tx, definition, before, changed, form)
+        changed = _move(tx, definition, changed, secrets)
+    _protect(tx, programs, changed, secrets, caller.actor)
+    changed = _stage(tx, definition, before, changed, typed=bool(secrets))
     connectors.change(tx, changed)
-    if changed.was_connected and form.name.key != before.name_key:
+    if changed.was_connected and changed.name_key != before.name_key:
         connectors.take(tx, changed, only_one=definition.single_per_project)
     parts = forms.changed(before, changed)
-    _note(tx, caller, "configured", id, changed=parts, protected=[*form.protected], moved=moved)
+    _note(tx, caller, "configured", id, changed=parts, protected=[*secrets], moved=moved)
     return seen(tx, programs, changed)
 
 
@@ -184,8 +168,7 @@ def delete(tx: Transaction, caller: Caller, id: str, name: str, version: int | N
     connector = hold(tx, caller, id, version)
     if names.key(name) != connector.name_key:
         detail = "Type the name of the connector as it is."
-        problem = Problem("/name", "name_mismatch", detail)
-        raise Invalid(detail, reason="name-mismatch", problems=(problem,))
+        raise Problem("/name", "name_mismatch", detail).alone()
     draft = connector.state in WIZARD and not connector.was_connected
     gone = after(connector, Event.EXPIRED if draft else Event.DELETED, now=tx.now)
     end(tx, gone, caller.actor)
@@ -247,12 +230,14 @@ def _free(tx: Transaction, caller: Caller, name_key: str) -> None:
         )
 
 
-def _move(tx: Transaction, definition: Definition, changed: Connector, form: Form) -> Connector:
+def _move(
+    tx: Transaction, definition: Definition, changed: Connector, secrets: Secrets
+) -> Connector:
     """C9 and safety 18: nothing sealed for the old origin is ever sent to the new one."""
     needed = [
         Problem(f"/fields/{field.name}", "required", f"{field.label} is needed for the new host.")
         for field in forms.shown_fields(definition, changed.integration)
-        if field.protected and field.required and field.name not in form.protected
+        if field.protected and field.required and field.name not in secrets
     ]
     if needed:
         raise Invalid(
@@ -267,9 +252,12 @@ def _move(tx: Transaction, definition: Definition, changed: Connector, form: For
 
 
 def _stage(
-    tx: Transaction, definition: Definition, before: Connector, changed: Connector, form: Form
+    tx: Transaction, definition: Definition, before: Connector, changed: Connector, *, typed: bool
 ) -> Connector:
-    """The state that follows: the table's, where the change was one of its events."""
+    """The state that follows: the table's, where the change was one of its events.
+
+    `typed` says that a protected field was.
+    """
     moved = before.origin is not None and before.origin != changed.origin
     if before.state in WIZARD:
         kept = protected.of(tx, changed.project, changed.id)
@@ -280,8 +268,7 @@ def _stage(
         return replace(changed, state=State.CONFIGURED) if moved else changed
     if moved:
         return after(changed, Event.ORIGIN_CHANGED, now=tx.now)
-    client = form.protected or changed.fields != before.fields
-    if before.state is State.NEEDS_ADMIN and client:
+    if before.state is State.NEEDS_ADMIN and (typed or changed.fields != before.fields):
         # K8: tried again when the connector changes; nobody's grant was ever in doubt.
         events.append(tx, changed.project, "connector.recovered", connector=changed.id)
         return after(changed, Event.REAUTHORIZED, now=tx.now)
@@ -289,12 +276,11 @@ def _stage(
 
 
 def _protect(
-    tx: Transaction, programs: Programs, connector: Connector, form: Form, by: str
+    tx: Transaction, programs: Programs, connector: Connector, secrets: Secrets, by: str
 ) -> None:
     """Seal the protected fields for the chosen origin; Invalid where none is chosen yet."""
-    if form.protected and connector.origin is None:
+    if secrets and connector.origin is None:
         detail = "Protected fields are kept for one host: choose the environment first."
-        problem = Problem("/environment", "required", detail)
-        raise Invalid(detail, reason="environment-needed", problems=(problem,))
-    for name, value in form.protected.items():
+        raise Problem("/environment", "required", detail).alone(reason="environment-needed")
+    for name, value in secrets.items():
         programs.protect(tx, connector, name, value, by=by)

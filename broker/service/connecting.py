@@ -9,11 +9,11 @@ from broker.domain.callers import Caller
 from broker.domain.connectors import USED, WIZARD, Event, Policy, State, after
 from broker.domain.errors import BrokerError, Conflict, Invalid, Problem
 from broker.domain.links import Link, Purpose
-from broker.service import changing, views
-from broker.service.authorizing import Authorizing
+from broker.service import changing, linking, views
 from broker.service.forms import Said
 from broker.service.importing import Importing, Result
 from broker.service.programs import Programs
+from broker.service.vault import Vault
 from broker.service.views import Authorization, ConnectorView
 from broker.store import connectors, projects, tokens
 
@@ -26,12 +26,12 @@ class Connecting:
     """
 
     db: Database
-    authorizing: Authorizing
+    vault: Vault
 
     @property
     def programs(self) -> Programs:
         """What connectors can be made for."""
-        return self.authorizing.programs
+        return self.vault.programs
 
     def types(self, caller: Caller) -> list[dict[str, Any]]:
         """Every type of connector with its form (GET /v1/connector-types)."""
@@ -157,7 +157,7 @@ class Connecting:
 
     async def import_grants(self, caller: Caller, id: str, said: object) -> list[Result]:
         """Take grants of people along from elsewhere; see `Importing.grants`."""
-        return await Importing(self.db, self.authorizing.vault).grants(caller, id, said)
+        return await Importing(self.db, self.vault).grants(caller, id, said)
 
     async def sweep(self) -> int:
         """Throw away drafts nobody finished within a day (C1, R81); how many."""
@@ -177,8 +177,13 @@ class Connecting:
             connectors.change(tx, connector)
         elif connector.state not in (*USED, *WIZARD):
             raise Conflict("The connector is disabled.", reason="connector-disabled")
-        return self.authorizing.linking(
-            tx, caller.project, None, id, Purpose.WIZARD, caller.actor, other_account=other_account
+        return linking.made(
+            tx,
+            caller.project,
+            Purpose.WIZARD,
+            caller.actor,
+            connector=id,
+            other_account=other_account,
         )
 
     def _why_taken(self, tx: Transaction, project: str, id: str) -> BrokerError:
@@ -202,8 +207,7 @@ def _policy(word: str) -> Policy:
         return Policy(word)
     near = get_close_matches(word, known, n=1)
     detail = f"The policy is one of {', '.join(known)}."
-    problem = Problem("/policy", "not_a_choice", detail, *near)
-    raise Invalid(detail, reason="unknown-policy", problems=(problem,))
+    raise Problem("/policy", "not_a_choice", detail, *near).alone(reason="unknown-policy")
 
 
 def _affected(tx: Transaction, project: str, id: str) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """What an administrator says of a connector, held to what its definition declares."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -34,43 +34,42 @@ class Said:
     keep_alive: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """The same, checked: what a connector will say once it is kept."""
+def filled(
+    definition: Definition, before: Connector, said: Said
+) -> tuple[Connector, Mapping[str, Secret]]:
+    """The connector with what was said of it, and the protected values to seal.
 
-    name: Name
-    description: str
-    integration: str | None
-    environment: Mapping[str, object] | None
-    origin: str | None
-    options: Mapping[str, object]
-    fields: Mapping[str, object]
-    protected: Mapping[str, Secret]
-    keep_alive: bool
-
-
-def read(definition: Definition, said: Said, before: Connector | None) -> Form:
-    """The form after these changes; Invalid names every problem with its pointer."""
+    Invalid names every problem with its pointer.
+    """
     problems: list[Problem] = []
-    integration = _integration(definition, said, before, problems)
-    environment, origin = _environment(definition, said, before, problems)
+    name = _name(before, said.name, problems)
+    environment, origin = _environment(definition, before, said.environment, problems)
+    integration = before.integration if said.integration is None else said.integration
+    known = [one.name for one in definition.integrations]
+    if said.integration is not None and integration not in known:
+        problems.append(unknown("/integration", said.integration, known, "integration"))
+    description = before.description if said.description is None else said.description.strip()
+    if len(said.description or "") > DESCRIPTION_LIMIT:
+        detail = f"The description is longer than {DESCRIPTION_LIMIT} characters."
+        problems.append(Problem("/description", "too_long", detail))
     shown = shown_fields(definition, integration)
-    opened, protected = _fields(shown, said.fields or {}, before, problems)
-    form = Form(
-        name=_name(said, before, problems),
-        description=_description(said, before, problems),
+    fields, protected = _fields(shown, before.fields, said.fields or {}, problems)
+    after = replace(
+        before,
+        name=name.text,
+        name_key=name.key,
+        description=description,
         integration=integration,
         environment=environment,
         origin=origin,
-        options=_options(definition, said, before, problems),
-        fields=opened,
-        protected=protected,
-        keep_alive=_keep_alive(said, before),
+        options=_options(definition, before.options, said.options or {}, problems),
+        fields=fields,
+        keep_alive=before.keep_alive if said.keep_alive is None else said.keep_alive,
     )
     if problems:
         count = f"{len(problems)} problems." if len(problems) > 1 else problems[0].detail
         raise Invalid(count, reason="invalid-connector", problems=tuple(problems))
-    return form
+    return after, protected
 
 
 def shown_fields(definition: Definition, integration: str | None) -> tuple[Field, ...]:
@@ -88,7 +87,8 @@ def missing(
     """
     held = set(protected)
     lacks = [] if connector.environment else ["/environment"]
-    lacks += [f"/options/{one.name}" for one in definition.options if _no(connector, one.name)]
+    chosen = connector.options
+    lacks += [f"/options/{one.name}" for one in definition.options if chosen.get(one.name) is None]
     for one in shown_fields(definition, connector.integration):
         has = one.name in held if one.protected else bool(connector.fields.get(one.name))
         if one.required and not has:
@@ -113,57 +113,31 @@ def unknown(pointer: str, word: str, known: Iterable[str], what: str) -> Problem
     return Problem(pointer, f"unknown_{what}", f"There is no {what} {word}.", *near)
 
 
-def _no(connector: Connector, option: str) -> bool:
-    return connector.options.get(option) is None
-
-
-def _name(said: Said, before: Connector | None, problems: list[Problem]) -> Name:
-    if said.name is None and before is not None:
+def _name(before: Connector, said: str | None, problems: list[Problem]) -> Name:
+    """The name that was said; only a new connector has to be given one."""
+    if said is None and before.name:
         return Name(before.name, before.name_key)
     try:
-        return names.named(said.name or "")
+        return names.named(said or "")
     except Invalid as error:
         problems.extend(error.problems)
         return Name("", "")
 
 
-def _description(said: Said, before: Connector | None, problems: list[Problem]) -> str:
-    if said.description is None:
-        return before.description if before else ""
-    if len(said.description) > DESCRIPTION_LIMIT:
-        detail = f"The description is longer than {DESCRIPTION_LIMIT} characters."
-        problems.append(Problem("/description", "too_long", detail))
-    return said.description.strip()
-
-
-def _keep_alive(said: Said, before: Connector | None) -> bool:
-    if said.keep_alive is None:
-        return before.keep_alive if before else True
-    return said.keep_alive
-
-
-def _integration(
-    definition: Definition, said: Said, before: Connector | None, problems: list[Problem]
-) -> str | None:
-    if said.integration is None:
-        return before.integration if before else None
-    known = [one.name for one in definition.integrations]
-    if said.integration not in known:
-        problems.append(unknown("/integration", said.integration, known, "integration"))
-    return said.integration
-
-
 def _environment(
-    definition: Definition, said: Said, before: Connector | None, problems: list[Problem]
+    definition: Definition,
+    before: Connector,
+    said: Mapping[str, Any] | None,
+    problems: list[Problem],
 ) -> tuple[Mapping[str, object] | None, str | None]:
     """The environment that was chosen and its origin: the one place secrets may go (R68, R69)."""
-    if said.environment is None:
-        return (before.environment, before.origin) if before else (None, None)
-    for member in said.environment:
+    if said is None:
+        return before.environment, before.origin
+    for member in said:
         if member not in ("name", "host"):
             pointer = f"/environment/{member}"
             problems.append(unknown(pointer, member, ("name", "host"), "field"))
-    name, host = said.environment.get("name"), said.environment.get("host")
+    name, host = said.get("name"), said.get("host")
     place = definition.environment(name) if isinstance(name, str) else None
     if place is None:
         known = [one.name for one in definition.environments]
@@ -180,31 +154,30 @@ def _environment(
 
 
 def _options(
-    definition: Definition, said: Said, before: Connector | None, problems: list[Problem]
+    definition: Definition,
+    before: Mapping[str, object],
+    said: Mapping[str, Any],
+    problems: list[Problem],
 ) -> Mapping[str, object]:
-    chosen: dict[str, object] = dict(before.options) if before else {}
     declared = {one.name: [choice.value for choice in one.choices] for one in definition.options}
-    for name, value in (said.options or {}).items():
+    for name, value in said.items():
         pointer = f"/options/{name}"
         if name not in declared:
             problems.append(unknown(pointer, name, declared, "option"))
         elif value is not None and value not in declared[name]:
             problems.append(unknown(pointer, str(value), declared[name], "choice"))
-        chosen[name] = value
-    return chosen
+    return {**before, **said}
 
 
 def _fields(
     shown: tuple[Field, ...],
+    before: Mapping[str, object],
     said: Mapping[str, Any],
-    before: Connector | None,
     problems: list[Problem],
 ) -> tuple[dict[str, object], dict[str, Secret]]:
     """Open values and protected ones, apart; nothing a page or a log prints is in the second."""
     declared = {one.name: one for one in shown}
-    opened: dict[str, object] = {
-        one.name: one.default for one in shown if one.default is not None
-    } | (dict(before.fields) if before else {})
+    opened: dict[str, object] = {one.name: one.default for one in shown} | dict(before)
     protected: dict[str, Secret] = {}
     for name, value in said.items():
         one = declared.get(name)

@@ -7,7 +7,7 @@ from broker.domain import clock
 from broker.domain.callers import Caller
 from broker.domain.clock import SECOND
 from broker.domain.connectors import Connector
-from broker.domain.errors import Conflict, Invalid, Problem
+from broker.domain.errors import Problem
 from broker.domain.subjects import Subject
 from broker.domain.token_states import Event, after
 from broker.domain.tokens import Grant, TokenSet
@@ -63,13 +63,7 @@ class Importing:
     def _ready(self, tx: Transaction, caller: Caller, connector_id: str) -> Connector:
         connector = connectors.get(tx, caller.project, connector_id)
         caller.require_connector(connector.name)
-        if not self.vault.programs.definition(connector.type).user_authentication:
-            raise Conflict(
-                "People do not authenticate themselves at a connector of this type.",
-                reason="user-auth-not-supported",
-            )
-        if not connector.is_available:
-            raise Conflict("The connector is not connected.", reason="connector-unavailable")
+        self.vault.programs.require_people(connector)
         return connector
 
     def _importing(self, tx: Transaction, caller: Caller, connector_id: str, item: Item) -> Result:
@@ -108,8 +102,7 @@ def parse(said: object) -> list[Item]:
     """The items of a decoded body; Invalid names every problem, and never a token."""
     if not isinstance(said, list) or not 1 <= len(said) <= LIMIT:
         detail = f"A list of 1 to {LIMIT} grants is needed."
-        problem = Problem("", "not_a_list", detail)
-        raise Invalid(detail, reason="invalid-request", problems=(problem,))
+        raise Problem("", "not_a_list", detail).alone(reason="invalid-request")
     problems: list[Problem] = []
     items = [_item(Members(one, f"/{place}", problems)) for place, one in enumerate(said)]
     refuse(problems)

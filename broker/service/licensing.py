@@ -172,12 +172,12 @@ class Licensing:
         counted = effects.counted(row, asked)
         if counted != row:
             licenses.change(tx, counted)
-        self.settling(tx, user, asked)
+        self.carrying_out(tx, user, asked)
         _announce(tx, before, after, by)
         if Effect.PROMOTE in asked:
             self.promoting(tx, counted)
 
-    def settling(self, tx: Transaction, user: User, asked: frozenset[Effect]) -> None:
+    def carrying_out(self, tx: Transaction, user: User, asked: frozenset[Effect]) -> None:
         """What a change of this person asks of everything that hangs on them."""
         if Effect.VOID_INVITATION in asked:
             came_in = user.status in (Status.ACTIVE, Status.QUEUED)

@@ -5,8 +5,8 @@ from difflib import get_close_matches
 
 from broker.db.database import Transaction
 from broker.domain.clock import SECOND
-from broker.domain.connectors import Connector, Policy
-from broker.domain.errors import Invalid, Problem
+from broker.domain.connectors import Connector
+from broker.domain.errors import Problem
 from broker.domain.steps import (
     ConnectorUser,
     Decision,
@@ -67,7 +67,7 @@ def look(
     connector = connectors.meant(tx, project, request.connector)
     user, subject = _named(tx, project, request)
     if connector is None:
-        return Sight(None, user, NO_CONNECTOR, decide(NO_CONNECTOR))
+        return Sight(None, user, Facts(), decide(Facts()))
     step = step_type(vault.programs.registry, connector, request)
     facts = Facts(
         connector_available=connector.is_available,
@@ -102,26 +102,8 @@ def step_type(registry: Registry, connector: Connector, request: StepRequest) ->
     types = [step.name for step in known]
     near = get_close_matches(request.step_type, types, n=1)
     detail = f"A connector of the type {connector.type} has no step type {request.step_type}."
-    problem = Problem("/step/type", "unknown_step_type", detail, near[0] if near else None)
-    raise Invalid(
-        detail,
-        reason="unknown-step-type",
-        problems=(problem,),
-        next=f"Its step types are {', '.join(types)}.",
-    )
-
-
-NO_CONNECTOR = Facts(
-    connector_available=False,
-    user_authentication=False,
-    supported=False,
-    subject=Subject.NONE,
-    user_enabled=False,
-    token=Token.NOT_USABLE,
-    connector_user=ConnectorUser.DEAD,
-    interactive=False,
-    policy=Policy.END_WITH_ERROR,
-)
+    problem = Problem("/step/type", "unknown_step_type", detail, *near)
+    raise problem.alone(next=f"Its step types are {', '.join(types)}.")
 
 
 def _named(tx: Transaction, project: str, request: StepRequest) -> tuple[User | None, Subject]:

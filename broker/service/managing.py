@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from broker.db.database import Database, Transaction
 from broker.domain import names
 from broker.domain.callers import Caller
-from broker.domain.errors import Conflict, Invalid, Problem
+from broker.domain.errors import Conflict, Problem
 from broker.domain.users import Status, User, why
 from broker.store import audit, licenses, logons, members, queue, users
 
@@ -40,12 +40,7 @@ class Managing:
         """People of the caller's project by id, those behind `after`; no tombstones unasked."""
         caller.require("users:read")
         return await self.db.read(
-            users.page,
-            caller.project,
-            after=after,
-            limit=limit,
-            status=status,
-            directory=directory,
+            users.page, caller.project, after=after, limit=limit, status=status, directory=directory
         )
 
     async def get(self, caller: Caller, id: str) -> Person:
@@ -114,11 +109,9 @@ def _declared(declared: Mapping[str, str], suffix: str) -> str:
     if (spelt := declared.get(suffix.casefold())) is not None:
         return spelt
     near = get_close_matches(suffix, declared.values(), 1)
-    raise Invalid(
-        f"The suffix {suffix} is not declared.",
-        reason="unknown-suffix",
-        problems=(Problem(f"/logons/{suffix}", "unknown_suffix", "Not declared.", *near),),
-        next="An administrator declares suffixes with PUT /v1/project.",
+    detail = f"The suffix {suffix} is not declared."
+    raise Problem(f"/logons/{suffix}", "unknown_suffix", detail, *near).alone(
+        next="An administrator declares suffixes with PUT /v1/project."
     )
 
 

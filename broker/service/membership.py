@@ -1,13 +1,15 @@
 """Who comes into a group and who leaves it: the steps of a push as rows, and what they came to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
 
 from broker.db.database import Transaction
 from broker.domain.mapping import Warning
 from broker.domain.runs import Change
 from broker.service.belonging import Belonging
-from broker.store import members
+from broker.store import members, rows
 from broker.store.members import Entry
 from scim.members import MemberChange
 
@@ -23,20 +25,22 @@ class Membership:
     directory: str
     group: int
     belonging: Belonging
-    came: set[int] = field(default_factory=set)
-    left: set[int] = field(default_factory=set)
+    came: set[str] = field(default_factory=set)
+    left: set[str] = field(default_factory=set)
     strangers: dict[str, None] = field(default_factory=dict)
-    ids: dict[int, str] = field(default_factory=dict)
 
     def apply(self, tx: Transaction, changes: Sequence[MemberChange]) -> None:
         """Do every step: it costs what it names, and never what the group holds, but for a step
         that names everybody or asks a filter.
         """
-        named = dict.fromkeys(id for change in changes for id in change.members)
-        known = members.known(tx, self.project, self.directory, list(named)) if named else {}
-        self.ids = {entry.n: id for id, entry in known.items()}
-        for change in changes:
-            self._step(tx, change, known)
+        for op, alike in groupby(changes, attrgetter("op")):
+            steps = list(alike)
+            if op in ("add", "remove"):  # one step, also where each names one member (authentik)
+                ids = list(dict.fromkeys(id for step in steps for id in step.members))
+                (self._come if op == "add" else self._leave)(tx, ids)
+            else:
+                for step in steps:
+                    self._everybody(tx, step)
 
     @property
     def changed(self) -> bool:
@@ -56,44 +60,39 @@ class Membership:
         """Who left and who came, for the record: the first ten by id, and how many more."""
         if not self.changed:
             return ()
-        return (Change("members", self._told(self.left), self._told(self.came)),)
+        return (Change("members", _told(self.left), _told(self.came)),)
 
-    def _step(self, tx: Transaction, change: MemberChange, known: Mapping[str, Entry]) -> None:
-        meant = [known[id].n for id in change.members if id in known]
-        if change.op == "remove":
-            self._leave(tx, meant)
-        elif change.op == "remove_where":
-            self._leave(tx, self._chosen(tx, change))
-        else:
-            strange = (id for id in change.members if id not in known)
-            self.strangers |= dict.fromkeys(strange)
-            if change.op == "replace":
-                stay = set(meant)
-                now = members.numbers(tx, self.project, self.group)
-                self._leave(tx, [n for n in now if n not in stay])
-            self._come(tx, meant)
+    def _everybody(self, tx: Transaction, step: MemberChange) -> None:
+        if step.where is not None:
+            shown = (each for some in self._held(tx) for each in self.belonging.members(some))
+            self._leave(tx, [each["value"] for each in shown if step.where(each)])
+            return
+        held = {each.id for some in self._held(tx) for each in some}
+        self._leave(tx, sorted(held.difference(step.members)))
+        self._come(tx, [id for id in step.members if id not in held])
 
-    def _chosen(self, tx: Transaction, change: MemberChange) -> list[int]:
-        entries = members.of_groups(tx, self.project, [self.group]).get(self.group, [])
-        shown = self.belonging.members(entries)
-        assert change.where is not None
-        return [
-            entry.n for entry, member in zip(entries, shown, strict=True) if change.where(member)
-        ]
+    def _held(self, tx: Transaction) -> Iterator[list[Entry]]:
+        """Everybody who is in the group before this step, some at a time."""
+        numbers = members.numbers(tx, self.project, self.group)
+        for some in rows.chunks(numbers):
+            yield members.numbered(tx, self.project, some)
 
-    def _come(self, tx: Transaction, numbers: Sequence[int]) -> None:
-        added = members.add(tx, self.project, self.group, numbers)
+    def _come(self, tx: Transaction, ids: Sequence[str]) -> None:
+        added = members.add(tx, self.project, self.directory, self.group, ids)
+        if absent := [id for id in ids if id not in added]:
+            known = members.known(tx, self.project, self.directory, absent)
+            self.strangers |= dict.fromkeys(id for id in absent if id not in known)
         self.came |= added - self.left
         self.left -= added
 
-    def _leave(self, tx: Transaction, numbers: Sequence[int]) -> None:
-        removed = members.remove(tx, self.project, self.group, numbers)
+    def _leave(self, tx: Transaction, ids: Sequence[str]) -> None:
+        removed = members.remove(tx, self.project, self.group, ids)
         self.left |= removed - self.came
         self.came -= removed
 
-    def _told(self, numbers: set[int]) -> str | None:
-        if not numbers:
-            return None
-        ids = [self.ids[n] for n in sorted(numbers) if n in self.ids][:NAMED]
-        more = len(numbers) - len(ids)
-        return "; ".join(ids + ([f"{more} more"] if ids else [f"{more} members"]) * bool(more))
+
+def _told(who: set[str]) -> str | None:
+    if not who:
+        return None
+    more = len(who) - NAMED
+    return "; ".join(sorted(who)[:NAMED] + [f"{more} more"] * (more > 0))

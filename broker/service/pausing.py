@@ -81,7 +81,9 @@ class Pausing:
         """
         caller.require("pauses:write")
         token = secrets.token_urlsafe(32)
-        answer = await self.resolving.settled(self._claiming, caller, id, self.hasher(token))
+        answer = await self.resolving.with_fresh_tokens(
+            self._claiming, caller, id, self.hasher(token)
+        )
         served(answer)
         return Claim(token if answer.decision.outcome is Outcome.RUN else None, answer)
 
@@ -143,16 +145,7 @@ class Pausing:
     async def override(self, caller: Caller, id: str, reason: str) -> Pause:
         """P12: let the step run as the connector user; an administrator's act, with a reason."""
         caller.require_administrator()
-
-        def overriding(tx: Transaction) -> Pause:
-            caller_now = admitting.still(tx, caller)
-            pause = pauses.get(tx, caller.project, id, lock=True)
-            now = _changed(tx, pause, after(pause, Event.OVERRIDDEN, now=tx.now, reason=reason))
-            pauses.announce(tx, now)
-            audit.append(tx, pause.project, caller_now.actor, "pause.overridden", id)
-            return now
-
-        return await self.db.write(overriding)
+        return await self.db.write(_moving, caller, id, Event.OVERRIDDEN, reason, "overridden")
 
     async def recover(self) -> int:
         """What only time brings about: reminders (P7), silent claims (P8), limits (P9); how many.
@@ -167,18 +160,7 @@ class Pausing:
 
     async def _over(self, caller: Caller, id: str, event: Event, reason: str) -> Pause:
         caller.require("pauses:write")
-
-        def ending(tx: Transaction) -> Pause:
-            caller_now = admitting.still(tx, caller)
-            pause = pauses.get(tx, caller.project, id, lock=True)
-            if caller.kind is Kind.SERVICE and caller.id != pause.key:
-                raise _of_another()
-            now = _changed(tx, pause, after(pause, event, now=tx.now, reason=reason))
-            pauses.announce(tx, now)
-            audit.append(tx, pause.project, caller_now.actor, f"pause.{now.state}", id)
-            return now
-
-        return await self.db.write(ending)
+        return await self.db.write(_moving, caller, id, event, reason)
 
 
 def shown(pause: Pause) -> dict[str, Any]:
@@ -198,6 +180,20 @@ def shown(pause: Pause) -> dict[str, Any]:
         "expires_at": None if pause.expires_at is None else rfc3339(pause.expires_at),
         "version": pause.version,
     }
+
+
+def _moving(
+    tx: Transaction, caller: Caller, id: str, event: Event, reason: str, act: str | None = None
+) -> Pause:
+    """Move a pause on by hand; a key moves only what it opened."""
+    caller = admitting.still(tx, caller)
+    pause = pauses.get(tx, caller.project, id, lock=True)
+    if caller.kind is Kind.SERVICE and caller.id != pause.key:
+        raise _of_another()
+    now = _changed(tx, pause, after(pause, event, now=tx.now, reason=reason))
+    pauses.announce(tx, now)
+    audit.append(tx, pause.project, caller.actor, f"pause.{act or now.state}", id)
+    return now
 
 
 def _held(tx: Transaction, caller: Caller, id: str) -> Pause:

@@ -41,6 +41,16 @@ class Programs:
         """What that type of program declares; NotFound where there is no such type."""
         return self.provider(type).definition
 
+    def require_people(self, connector: Connector) -> None:
+        """Conflict where people cannot authenticate themselves there, ever (R20) or now."""
+        if not self.definition(connector.type).user_authentication:
+            raise Conflict(
+                "People do not authenticate themselves at a connector of this type.",
+                reason="user-auth-not-supported",
+            )
+        if not connector.is_available:
+            raise not_now(connector)
+
     def redirect_uri(self, connector_id: str) -> str:
         """One a connector, so that a code comes back where it was asked for (safety 15)."""
         return f"{self.public_url}/oauth/callback/{connector_id}"
@@ -113,6 +123,15 @@ class Programs:
             redirect_uri=self.redirect_uri(connector.id),
             fields={name: str(value) for name, value in connector.fields.items()},
         )
+
+
+def not_now(connector: Connector) -> Conflict:
+    """What a connector says that cannot be used as it stands."""
+    return Conflict(
+        "The connector cannot be used now.",
+        reason="connector-unavailable",
+        next=f"It is {connector.state}: an administrator has to look at it.",
+    )
 
 
 def secret_row(connector_id: str, field: str) -> str:

@@ -9,7 +9,7 @@ from broker.config import is_loopback
 from broker.db.database import Database, Transaction
 from broker.db.seal import Seal
 from broker.domain import names
-from broker.domain.errors import Conflict, Invalid, NotFound, Problem
+from broker.domain.errors import Conflict, NotFound, Problem, Stale
 from broker.store import audit, logons, projects
 from broker.store.projects import Project
 from providers.definition import origin_of_url
@@ -65,7 +65,7 @@ class Projects:
 
     async def get(self, project: str) -> Project:
         """The project of that id; NotFound."""
-        return await self.db.read(_get, project)
+        return await self.db.read(projects.get, project)
 
     async def suffixes(self, project: str) -> list[str]:
         """The declared suffixes, as they are spelt."""
@@ -78,14 +78,15 @@ class Projects:
         by: str,
         sign_in: SignIn | None = None,
         suffixes: Sequence[str] = (),
+        version: int | None = None,
     ) -> Project:
         """Name the issuer, declare further suffixes (safety 9); what is not said stays.
 
         A secret that is not said again for another origin or client id is dropped, and the audit
         says so. Invalid for an issuer that no sign-in could reach, and where a claim that may
-        change would say who somebody is.
+        change would say who somebody is. Stale where `version` is not the one there is.
         """
-        return await self.db.write(self._changing, project, by, sign_in, suffixes)
+        return await self.db.write(self._changing, project, by, sign_in, suffixes, version)
 
     def _adding(self, tx: Transaction, name: str, by: str) -> Project:
         made = projects.insert(tx, names.named(name).text)
@@ -95,9 +96,18 @@ class Projects:
         return made
 
     def _changing(
-        self, tx: Transaction, project: str, by: str, sign_in: SignIn | None, said: Sequence[str]
+        self,
+        tx: Transaction,
+        project: str,
+        by: str,
+        sign_in: SignIn | None,
+        said: Sequence[str],
+        version: int | None,
     ) -> Project:
-        before = _get(tx, project)
+        before = projects.next_version(tx, project, version)
+        if before is None:
+            projects.get(tx, project)
+            raise Stale(reason="project-changed", next="Read the project again.")
         if sign_in is not None:
             issuer = _issuer(sign_in.issuer, self.simulator)
             sealed, fate = self._secret(before, sign_in)
@@ -109,7 +119,7 @@ class Projects:
             logons.declare(tx, project, spelt)
         if said:
             audit.append(tx, project, by, "suffixes.declared", count=len(said))
-        return _get(tx, project)
+        return projects.get(tx, project)
 
     def _secret(self, before: Project, said: SignIn) -> tuple[bytes | None, str]:
         """What is kept sealed for the issuer that was said, and the audit's word for it."""
@@ -136,13 +146,6 @@ def _founded(tx: Transaction) -> list[Project]:
     return projects.every(tx)
 
 
-def _get(tx: Transaction, project: str) -> Project:
-    found = projects.find(tx, project)
-    if found is None:
-        raise NotFound()
-    return found
-
-
 def _issuer(url: str, simulator: str | None) -> str:
     """An address that sign-ins can be sent to: https, or the pretend programs on this machine.
 
@@ -155,11 +158,8 @@ def _issuer(url: str, simulator: str | None) -> str:
         detail = "An issuer is reached by https; plain http is for the simulator on this machine."
     else:
         return url
-    raise Invalid(
-        detail,
-        reason="issuer-refused",
-        next="Name the issuer as its own discovery document does, such as https://login.example.",
-        problems=(Problem("/oidc/issuer", "issuer_refused", detail),),
+    raise Problem("/oidc/issuer", "issuer_refused", detail).alone(
+        next="Name the issuer as its own discovery document does, such as https://login.example."
     )
 
 
@@ -179,11 +179,8 @@ def _mapped(claim: str | None) -> str | None:
     """`oid=externalId`: an immutable claim may stand for externalId, and for nothing else."""
     name, _, field = (claim or "").partition("=")
     if claim and (not name or field != "externalId" or name in MUTABLE):
-        raise Invalid(
-            "A claim that never changes may be mapped to externalId, such as oid=externalId.",
-            reason="claim-refused",
-            problems=(Problem("/oidc/claim", "claim_refused", "Such as oid=externalId."),),
-        )
+        detail = "A claim that never changes may be mapped to externalId, such as oid=externalId."
+        raise Problem("/oidc/claim", "claim_refused", detail).alone()
     return claim
 
 

@@ -1,111 +1,44 @@
 """A pushed person: mapped, kept and recorded, in one transaction (`Resources` for Users)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 from broker.db.database import Transaction
 from broker.domain import ids, mapping, user_states
 from broker.domain.changes import differences
-from broker.domain.directories import Directory
-from broker.domain.mapping import Profile, Warning
-from broker.domain.runs import Record, Result
+from broker.domain.mapping import Profile
+from broker.domain.runs import Result
 from broker.domain.users import Event, Status, SuspendedBy, User
 from broker.service.belonging import Belonging
+from broker.service.documents import Asked, Document, Documents
 from broker.service.licensing import HAPPENED, Licensing
-from broker.service.refusals import Attempted, when_unavailable
-from broker.service.searching import Searching, stored
-from broker.service.shelving import Shelving, warned
-from broker.service.syncing import Syncing
-from broker.store import audit, events, licenses, members, resources, tombstones, users
-from broker.store.resources import Keys, Resource
+from broker.service.searching import Outside, stored
+from broker.service.shelving import warned
+from broker.store import audit, events, licenses, nesting, resources, tombstones, users
 from scim.document import Accepted
-from scim.errors import ScimError
 from scim.etag import IfMatch
-from scim.fold import exact, fold
-from scim.patch import Patch
-from scim.query import Query
-from scim.resources import Attempt, Page, Stored
-
-Document: TypeAlias = Mapping[str, Any]
-Change: TypeAlias = Callable[[Document, Document], Accepted]
-"""What the directory says now, given its document and extras so far."""
+from scim.fold import fold
+from scim.resources import Stored
 
 ENDED = frozenset({"U9", "U10", "U11"})
 
 
 @dataclass(frozen=True, slots=True)
-class Users:
-    """The people of one directory, as its identity provider sees them."""
+class Users(Documents):
+    """The people of one directory: invited, never active, without a license (U1, U2, R123, R131).
 
-    directory: Directory
-    shelving: Shelving
+    Deleting one leaves a tombstone, and the userName is free again (U15).
+    """
+
     belonging: Belonging
     licensing: Licensing
-    syncing: Syncing
-    searching: Searching
-
-    async def create(self, accepted: Accepted, *, computed: frozenset[str]) -> Stored:
-        """Provision a person: invited, never active, without a license (U1, U2, R123, R131)."""
-        attempted = _attempted(None, accepted.document)
-        return await self.syncing.pushed(
-            self.directory, attempted, self._creating, accepted, computed
-        )
-
-    async def find(self, id: str, *, computed: frozenset[str]) -> Stored | None:
-        """The person of that id, None where this directory has none (safety 1)."""
-        with when_unavailable():
-            return await self.syncing.db.peek(self._finding, id, computed)
-
-    async def replace(
-        self, id: str, accepted: Accepted, if_match: IfMatch, *, computed: frozenset[str]
-    ) -> Stored:
-        """Put this document in place of what the directory said of the person before."""
-        return await self.syncing.pushed(
-            self.directory,
-            _attempted(id, accepted.document),
-            self._changing,
-            id,
-            lambda _document, _extras: accepted,
-            if_match,
-            computed,
-        )
-
-    async def patch(
-        self,
-        id: str,
-        patch: Patch,
-        if_match: IfMatch,
-        *,
-        computed: frozenset[str],
-        at_most: int | None,
-    ) -> Stored:
-        """Change what the patch names; people have no members, so `at_most` limits nothing."""
-        del at_most
-
-        return await self.syncing.pushed(
-            self.directory, _attempted(id, {}), self._changing, id, patch.apply, if_match, computed
-        )
-
-    async def delete(self, id: str, if_match: IfMatch) -> None:
-        """Delete the person: a tombstone stays, userName is free again (U15)."""
-        await self.syncing.pushed(self.directory, _attempted(id, {}), self._deleting, id, if_match)
-
-    async def search(self, query: Query) -> Page:
-        """One page of the people the query matches."""
-        return await self.searching.search(self.shelving.shelf, query, self.belonging.of_users)
-
-    async def refused(self, attempt: Attempt, problem: ScimError) -> None:
-        """A body that makes no sense is a failed record, with what can be told of its person."""
-        attempted = _attempted(attempt.id, attempt.body)
-        await self.syncing.failed(self.directory, attempted, problem)
 
     def _finding(self, tx: Transaction, id: str, computed: frozenset[str]) -> Stored | None:
         """One statement for what is asked most: the document and direct groups."""
         if computed != {"groups"}:
             resource = resources.find(tx, self.shelving.shelf, id)
             return self._answered(tx, resource, computed) if resource else None
-        found = members.find_with_groups(tx, self.shelving.shelf, id)
+        found = nesting.find_with_groups(tx, self.shelving.shelf, id)
         if found is None:
             return None
         resource, groups, nested = found
@@ -113,8 +46,10 @@ class Users:
             return self._answered(tx, resource, computed)
         return stored(resource, self.belonging.direct(groups))
 
-    def _creating(self, tx: Transaction, accepted: Accepted, computed: frozenset[str]) -> Stored:
-        document, id = accepted.document, ids.new("usr")
+    def _creating(
+        self, tx: Transaction, id: str, accepted: Accepted, computed: frozenset[str]
+    ) -> Stored:
+        document = accepted.document
         mapped = mapping.mapped(document)
         past = self._past(tx, document, mapped.profile)
         after = user_states.provisioned(
@@ -123,9 +58,7 @@ class Users:
             tombstones=(past,) if past else (),
         )
         users.insert(tx, after.user)
-        keys = _keys(document, mapped.profile)
-        resource = self.shelving.inserted(tx, id, document, keys, accepted.extras)
-        self.licensing.settling(tx, after.user, after.effects)
+        self.licensing.carrying_out(tx, after.user, after.effects)
         events.append(
             tx,
             self.directory.project,
@@ -134,6 +67,7 @@ class Users:
             row=after.row,
             cause="directory",
         )
+        resource = self.shelving.inserted(tx, id, accepted, mapped.profile.label)
         self._record(
             tx,
             Result.CREATED,
@@ -143,18 +77,17 @@ class Users:
         )
         return self._answered(tx, resource, computed - {"groups"})  # nobody is born into a group
 
-    def _changing(
-        self, tx: Transaction, id: str, change: Change, if_match: IfMatch, computed: frozenset[str]
-    ) -> Stored:
-        resource, before, extras = self.shelving.locked(tx, id, if_match)
-        accepted = change(before, extras)
+    def _changing(self, tx: Transaction, asked: Asked) -> Stored:
+        id = asked.id
+        resource, before, extras = self.shelving.locked(tx, id, asked.if_match)
+        accepted = asked.change(before, extras)
         document = accepted.document
         mapped = mapping.mapped(document)
         user = users.get(tx, self.directory.project, id)
         barred = self._renamed(tx, user, document, mapped.profile)
         heard = self._heard(tx, user, document)
-        keys = _keys(document, mapped.profile)
-        after = self.shelving.changed(tx, resource, document, keys, accepted.extras, was=extras)
+        label = mapped.profile.label
+        after = self.shelving.changed(tx, resource, accepted, label, was=before, extras=extras)
         changed = after.version != resource.version
         if changed:
             external_id = document.get("externalId")
@@ -165,9 +98,9 @@ class Users:
             id,
             document,
             warnings=(*warned(accepted.warnings), *mapped.warnings),
-            before=before,
+            changes=differences(before, document),
         )
-        return self._answered(tx, after, computed)
+        return self._answered(tx, after, asked.computed)
 
     def _deleting(self, tx: Transaction, id: str, if_match: IfMatch) -> None:
         resource, document, _ = self.shelving.leaving(tx, id, if_match)
@@ -234,45 +167,14 @@ class Users:
             idp_active=document.get("active", True),
         )
 
-    def _record(
-        self,
-        tx: Transaction,
-        result: Result,
-        id: str,
-        document: Document,
-        *,
-        warnings: Sequence[Warning] = (),
-        before: Document | None = None,
-    ) -> None:
-        record = Record(
-            run="",
-            kind="User",
-            result=result,
-            at=tx.now,
-            resource_id=id,
-            external_id=document.get("externalId"),
-            name=document["userName"],
-            warnings=tuple(warnings),
-            changes=differences(before, document) if before is not None else (),
-        )
-        self.syncing.recording(tx, self.directory, record)
-
-    def _answered(self, tx: Transaction, resource: Resource, computed: frozenset[str]) -> Stored:
-        outside = self.belonging.of_users(tx, [resource], computed)
-        return stored(resource, outside.get(resource.n, {}))
+    def _outside(
+        self, tx: Transaction, found: Mapping[int, str], names: frozenset[str]
+    ) -> dict[int, Outside]:
+        return self.belonging.of_users(tx, found, names)
 
     @property
     def _actor(self) -> str:
         return f"directory:{self.directory.id}"
-
-
-def _attempted(id: str | None, body: Document) -> Attempted:
-    return Attempted.of("User", id, body, named="userName")
-
-
-def _keys(document: Document, profile: Profile) -> Keys:
-    external_id = document.get("externalId")
-    return Keys(fold(profile.user_name), external_id and exact(external_id), profile.label)
 
 
 def _result(row: str | None, *, changed: bool) -> Result:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from broker.domain import names
@@ -22,7 +22,7 @@ SCOPE_TOKEN = re.compile(r"[!#-\[\]-~]+")
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The members of one JSON object of a request; problems gather until `settle` raises them."""
+    """The members of one JSON object of a request; problems gather until the `with` ends."""
 
     said: object
     pointer: str
@@ -32,7 +32,7 @@ class Members:
         if not isinstance(self.said, Mapping):
             self.wrong("", "not_an_object", "An object is needed here.")
         if not self.pointer:
-            self.settle()  # without a body there is nothing more to say about it
+            refuse(self.problems)  # without a body there is nothing more to say about it
 
     def close(self, *known: str) -> None:
         """No member but these; each other one is named, with the nearest right name."""
@@ -145,7 +145,7 @@ class Members:
     def number(self, name: str, *, default: int) -> int:
         """A whole number from 1 on."""
         value = self._members.get(name, default)
-        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= NUMBER_LIMIT:
+        if _is_number(value, 1):
             return value
         self.wrong(name, "not_a_number", f"{name} must be a whole number from 1 on.")
         return default
@@ -153,11 +153,7 @@ class Members:
     def number_or_none(self, name: str, *, least: int) -> int | None:
         """A whole number from `least` on; None where it is null or not there."""
         value = self._members.get(name)
-        if value is None or (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and least <= value <= NUMBER_LIMIT
-        ):
+        if value is None or _is_number(value, least):
             return value
         limits = f"{least} to {NUMBER_LIMIT}"
         self.wrong(name, "not_a_number", f"{name} must be a whole number, {limits}.")
@@ -198,9 +194,13 @@ class Members:
         """Note a problem of the member `name`, or of this object where it is empty."""
         self.problems.append(Problem(self._at(name) if name else self.pointer, code, detail, near))
 
-    def settle(self) -> None:
-        """Invalid where anything was wrong."""
-        refuse(self.problems)
+    def __enter__(self) -> Members:
+        """Read them in a `with`: at its end everything that was wrong is told at once."""
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        if failed is None:
+            refuse(self.problems)
 
     @property
     def _members(self) -> Mapping[str, Any]:
@@ -225,6 +225,12 @@ class Members:
                 code, detail = error.problems[0].code, str(error)
         self.problems.append(Problem(self._at(name, *place), code, detail))
         return ""
+
+
+def _is_number(value: object, least: int) -> TypeGuard[int]:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return False
+    return least <= value <= NUMBER_LIMIT
 
 
 def _is_url(text: str) -> bool:

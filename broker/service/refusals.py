@@ -1,7 +1,6 @@
 """Why a push failed: a sentence for the identity provider, one for the administrator, a remedy."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,9 +14,7 @@ from scim.errors import Busy, InvalidValue, NotFound, ScimError, Uniqueness
 
 PUSH_AGAIN = "Correct it in the identity provider or in its attribute mapping; it pushes again."
 REMEDIES = {
-    "uniqueness": (
-        "Match this person with the one who has the userName, or give one of them another."
-    ),
+    "uniqueness": "Give one of the two another value in the identity provider; it pushes again.",
     "not-found": (
         "The identity provider knows an id that is gone here; restart its provisioning, "
         "so that it matches people anew."
@@ -26,6 +23,7 @@ REMEDIES = {
     "internal": "The broker's log has the cause.",
 }
 RETRY_AFTER_S = 2
+MATCH = "Match this person with the one who has the userName, or give one of them another."
 ADOPT = "Tick this person for adoption under Detached people; the next push takes them over."
 
 
@@ -60,13 +58,20 @@ class Refusal:
     next: str
 
 
-@contextmanager
-def when_unavailable() -> Iterator[None]:
-    """A database that cannot do it now is Busy (503, Retry-After); nothing was done."""
-    try:
-        yield
-    except Unavailable as error:
-        raise Busy(RETRY_AFTER_S) from error
+class when_unavailable:
+    """A database that cannot do it now is Busy (503, Retry-After); nothing was done.
+
+    A class, for every request passes here and a generator costs ten times as much.
+    """
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, Unavailable):
+            raise Busy(RETRY_AFTER_S) from error
 
 
 def explained(
@@ -109,7 +114,7 @@ def _taken(tx: Transaction, directory: Directory, attempted: Attempted) -> Refus
         return Refusal(problem, "uniqueness", message, ADOPT)
     where = "this directory" if holder.directory == directory.id else "another directory"
     message = f"userName is taken by {holder.id} of {where}."
-    return Refusal(problem, "uniqueness", message, REMEDIES["uniqueness"])
+    return Refusal(problem, "uniqueness", message, MATCH)
 
 
 _CODES: dict[type[ScimError], str] = {

@@ -8,12 +8,12 @@ from broker.db.database import Database, Transaction
 from broker.db.seal import Unreadable
 from broker.domain.callers import Caller
 from broker.domain.errors import Invalid, NotFound, Problem, Unavailable
+from broker.domain.links import Purpose
 from broker.domain.pauses import Pause, RunAs
 from broker.domain.steps import Identity, Outcome
-from broker.service import admitting, recording, waiting
+from broker.service import admitting, linking, recording, waiting
 from broker.service.answering import Answer, Ask, Credential, Wait, run_as
 from broker.service.asking import StepRequest, digest
-from broker.service.authorizing import Authorizing
 from broker.service.looking import Sight, look
 from broker.service.vault import Vault
 from broker.store import connectors, decisions, users
@@ -60,8 +60,6 @@ class Resolving:
 
     db: Database
     vault: Vault
-    authorizing: Authorizing
-    public_url: str
     pause_limit: int | None = None
 
     async def resolve(self, caller: Caller, request: StepRequest) -> Answer:
@@ -72,7 +70,7 @@ class Resolving:
         this connector or step type.
         """
         caller.require("resolve")
-        return served(await self.settled(self.resolving, caller, request))
+        return served(await self.with_fresh_tokens(self.resolving, caller, request))
 
     async def decision(self, caller: Caller, id: str) -> tuple[Decision, list[Line]]:
         """A decision and every look at it; NotFound where another key asked, unless the caller
@@ -109,7 +107,7 @@ class Resolving:
             limit=limit,
         )
 
-    async def settled(
+    async def with_fresh_tokens(
         self,
         unit: Callable[Concatenate[Transaction, Renewals, P], T],
         *args: P.args,
@@ -180,7 +178,7 @@ class Resolving:
             sight, credential = self._seen(tx, caller, request, asked, pause)
         renewals.note(sight, tx.now)
         if pause is None:
-            sight, pause = waiting.settled(tx, asked, sight, limit=self.pause_limit)
+            sight, pause = waiting.with_pause(tx, asked, sight, limit=self.pause_limit)
         runs = sight.decision.outcome is Outcome.RUN
         answer = Answer(
             decision_id=asked.id,
@@ -235,16 +233,17 @@ class Resolving:
         """F8: the one open link of this person and connector, made where there is none."""
         if sight.decision.outcome is not Outcome.ASK or not sight.user or not sight.connector:
             return None
-        link = self.authorizing.linking(
+        link = linking.made(
             tx,
             caller.project,
-            sight.user.id,
-            sight.connector.id,
-            "connect",
+            Purpose.CONNECT,
             caller.actor,
+            user=sight.user.id,
+            connector=sight.connector.id,
             scopes=request.scopes,
         )
-        return Ask(link.id, f"{self.public_url}/connect/{link.id}", link.expires_at)
+        url = f"{self.vault.programs.public_url}/connect/{link.id}"
+        return Ask(link.id, url, link.expires_at)
 
 
 def served(answer: Answer) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -11,15 +11,19 @@ import orjson
 from broker.db.database import Transaction
 from broker.domain.directories import Directory
 from broker.domain.mapping import Warning
-from broker.store import members, resources
-from broker.store.resources import Keys, Resource, Shelf
-from scim.document import load, render, restamped, same
-from scim.errors import NotFound
+from broker.service.keying import keyed
+from broker.store import members, resources, uniques
+from broker.store.resources import Resource, Shelf
+from scim.document import Accepted, load, render, restamped, same
+from scim.errors import NotFound, Uniqueness
 from scim.etag import IfMatch
+from scim.rules import unique_values
 from scim.schema import Catalogue, ResourceType
 from scim.values import Warning as Unused
 
 UNKNOWN_ATTRIBUTE = "unknown-attribute"
+HELD = {"User": frozenset({"username"})}
+"""What is unique beyond this directory: the table of people sees to userName."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +39,16 @@ class Shelving:
         """The shelf of one type in a directory."""
         return cls(Shelf(directory.project, directory.id, type.name), type, catalogue)
 
-    def inserted(
-        self,
-        tx: Transaction,
-        id: str,
-        document: Mapping[str, Any],
-        keys: Keys,
-        extras: Mapping[str, Any],
-    ) -> Resource:
-        """A new document, of version 1."""
+    def inserted(self, tx: Transaction, id: str, accepted: Accepted, called: str) -> Resource:
+        """A new document, of version 1; `called` is what members and groups of it are called.
+
+        Late in its unit, as `resources.insert` says.
+        """
+        document, extras = accepted.document, orjson.dumps(accepted.extras)
         content = render(self.type, document, id=id, version=1, created=tx.now, changed=tx.now)
-        n = resources.insert(tx, self.shelf, id, keys, content, orjson.dumps(extras))
+        keys = keyed(self.type, document, called)
+        n = resources.insert(tx, self.shelf, id, keys, content, extras)
+        self._hold(tx, n, document, {})
         return Resource(n, id, content, 1, tx.now, tx.now)
 
     def locked(
@@ -65,21 +68,26 @@ class Shelving:
         self,
         tx: Transaction,
         resource: Resource,
-        document: Mapping[str, Any],
-        keys: Keys,
-        extras: Mapping[str, Any],
+        accepted: Accepted,
+        called: str,
         *,
         was: Mapping[str, Any],
+        extras: Mapping[str, Any],
         also: bool = False,
     ) -> Resource:
-        """The locked resource with this document: of the next version if it differs, or if
-        something changed that is kept outside of it (`also`); else as it was.
+        """The locked resource with this document in place of what it `was`: of the next version if
+        it differs, or if something changed that is kept outside of it (`also`); else as it was.
 
-        What no schema declares (`extras`, which before `was` that) is kept and is no version.
+        What no schema declares (before that `extras`) is kept and is no version.
         """
+        if accepted.document == was and accepted.extras == extras:
+            if also:  # members came or left, and nothing else: the bytes stay but for their stamp
+                resource = _stamped(self.type, resource, resource.document, tx.now)
+                resources.stamp(tx, self.shelf.project, resource)
+            return resource
         content = render(
             self.type,
-            document,
+            accepted.document,
             id=resource.id,
             version=resource.version,
             created=resource.created_at,
@@ -88,9 +96,23 @@ class Shelving:
         after = resource
         if also or not same(content, resource.document):
             after = _stamped(self.type, resource, content, tx.now)
-        if after is not resource or extras != was:
-            resources.change(tx, self.shelf, after, keys, orjson.dumps(extras))
+        if after is not resource or accepted.extras != extras:
+            keys, before = (keyed(self.type, each, called) for each in (accepted.document, was))
+            kept = orjson.dumps(accepted.extras)
+            resources.change(tx, self.shelf, after, keys, kept, was=before)
+            self._hold(tx, resource.n, accepted.document, was)
         return after
+
+    def _hold(
+        self, tx: Transaction, n: int, document: Mapping[str, Any], was: Mapping[str, Any]
+    ) -> None:
+        """Take the values nobody else may have, where they are others than before; Uniqueness."""
+        held = HELD.get(self.type.name, frozenset())
+        values = unique_values(self.type, document, but=held)
+        if values == unique_values(self.type, was, but=held):
+            return
+        if taken := uniques.hold(tx, self.shelf, n, values):
+            raise Uniqueness(f'"{taken}" is taken by another {self.type.name}.')
 
     def leaving(
         self, tx: Transaction, id: str, if_match: IfMatch
@@ -118,4 +140,4 @@ def warned(unused: Iterable[Unused]) -> list[Warning]:
 def _stamped(type: ResourceType, resource: Resource, content: bytes, now: int) -> Resource:
     version = resource.version + 1
     document = restamped(type, content, version=version, created=resource.created_at, changed=now)
-    return replace(resource, document=document, version=version, changed_at=now)
+    return Resource(resource.n, resource.id, document, version, resource.created_at, now)

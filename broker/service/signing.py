@@ -6,7 +6,6 @@ import orjson
 
 from broker.db.database import Database, Transaction
 from broker.db.seal import Seal
-from broker.domain.errors import NotFound
 from broker.store import projects
 from broker.store.projects import Project
 from providers.jwt import SigningKey
@@ -31,7 +30,7 @@ class Signing:
 
     async def _key(self, project: str) -> SigningKey:
         """The project's key; whoever needs it first makes it, and the first one kept is the key."""
-        found = await self.db.peek(_get, project)
+        found = await self.db.peek(projects.get, project)
         if found.signing_key is None:
             made = SigningKey.generate()
             sealed = self.seal.seal(made.private().reveal().encode(), *_place(project))
@@ -53,12 +52,5 @@ def _place(project: str) -> tuple[str, str, str, str]:
     return project, "projects", project, "signing_key"
 
 
-def _get(tx: Transaction, project: str) -> Project:
-    found = projects.find(tx, project)
-    if found is None:
-        raise NotFound()
-    return found
-
-
 def _keeping(tx: Transaction, project: str, sealed: bytes, public: str) -> Project:
-    return projects.set_signing(tx, project, sealed, public) or _get(tx, project)
+    return projects.set_signing(tx, project, sealed, public) or projects.get(tx, project)

@@ -16,7 +16,7 @@ from broker.store.projects import Project
 from broker.store.sign_ins import SignIn
 from providers.claims import Claims
 from providers.errors import Denied, NotProven, ProviderError
-from providers.oauth2 import Pkce
+from providers.oauth2 import challenge_of
 from providers.oidc import Issuers, Party
 from providers.secret import Secret
 
@@ -25,22 +25,12 @@ TABLE = "sign_ins"
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A sign-in that is about to be sent on."""
-
-    party: Party
-    state: str
-    nonce: str
-    challenge: str
-    now: int
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A sign-in that came back to the browser it left."""
+class Attempt:
+    """A sign-in about to be sent on, or back in the browser it left; nothing of it is sealed."""
 
     party: Party
     project: str
+    state: str
     nonce: str
     verifier: Secret
     return_to: str
@@ -82,7 +72,7 @@ class SigningIn:
                 begun.party,
                 state=begun.state,
                 nonce=begun.nonce,
-                challenge=begun.challenge,
+                challenge=challenge_of(begun.verifier.reveal()),
                 now=begun.now,
             )
         except ProviderError as error:
@@ -117,25 +107,29 @@ class SigningIn:
             raise found
         return SignedIn(cookie, claimed.return_to, found)
 
-    def _beginning(self, tx: Transaction, project: str, return_to: str, browser: str) -> Begun:
-        party = self._party(projects.find(tx, project))
-        pkce, nonce = Pkce.new(), secrets.token_urlsafe(32)
-        state = f"{project}.{secrets.token_urlsafe(32)}"
-        hash = self.callers.hasher(state)
-        sign_ins.forget(tx, project)
-        sign_in = SignIn(
+    def _beginning(self, tx: Transaction, project: str, return_to: str, browser: str) -> Attempt:
+        begun = Attempt(
+            party=self._party(projects.find(tx, project)),
             project=project,
-            state_hash=hash,
-            verifier=self.seal.seal(
-                pkce.verifier.reveal().encode(), project, TABLE, hash, "verifier"
-            ),
-            nonce=self.seal.seal(nonce.encode(), project, TABLE, hash, "nonce"),
+            state=f"{project}.{secrets.token_urlsafe(32)}",
+            nonce=secrets.token_urlsafe(32),
+            verifier=Secret(secrets.token_urlsafe(32)),
+            return_to=return_to,
+            now=tx.now,
+        )
+        row, verifier = self.callers.hasher(begun.state), begun.verifier.reveal()
+        sealed = SignIn(
+            project=project,
+            state_hash=row,
+            verifier=self.seal.seal(verifier.encode(), project, TABLE, row, "verifier"),
+            nonce=self.seal.seal(begun.nonce.encode(), project, TABLE, row, "nonce"),
             return_to=return_to,
         )
-        sign_ins.insert(tx, sign_in, browser_hash=self.callers.hasher(browser))
-        return Begun(party, state, nonce, pkce.challenge, tx.now)
+        sign_ins.forget(tx, project)
+        sign_ins.insert(tx, sealed, browser_hash=self.callers.hasher(browser))
+        return begun
 
-    def _claiming(self, tx: Transaction, state: str, browser: str) -> Claimed:
+    def _claiming(self, tx: Transaction, state: str, browser: str) -> Attempt:
         project, hasher = state.partition(".")[0], self.callers.hasher
         found = sign_ins.claim(tx, project, hasher(state), hasher(browser)) if browser else None
         if found is None:
@@ -145,19 +139,19 @@ class SigningIn:
                 next="Start again.",
             )
         row = found.state_hash
-        return Claimed(
+        verifier = self.seal.open(found.verifier, project, TABLE, row, "verifier")
+        return Attempt(
             party=self._party(projects.find(tx, project)),
             project=project,
+            state=state,
             nonce=self.seal.open(found.nonce, project, TABLE, row, "nonce").decode(),
-            verifier=Secret(
-                self.seal.open(found.verifier, project, TABLE, row, "verifier").decode()
-            ),
+            verifier=Secret(verifier.decode()),
             return_to=found.return_to,
             now=tx.now,
         )
 
     def _signing_in(
-        self, tx: Transaction, claimed: Claimed, claims: Claims, cookie: str
+        self, tx: Transaction, claimed: Attempt, claims: Claims, cookie: str
     ) -> Login | BrokerError:
         """The person by (issuer, subject) or the mapped claim; the login; the session."""
         user = recognizing.person_of(tx, claimed.project, claims)

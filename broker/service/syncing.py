@@ -1,8 +1,8 @@
 """Runs: opened by a push, joined by the next, ended by silence; every push is a line of one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from broker.db.database import Database, Duplicate, Transaction, Unavailable
 from broker.domain import ids, names
@@ -12,7 +12,7 @@ from broker.domain.mapping import Warning
 from broker.domain.runs import Ending, Issue, Record, Result, Run, Trigger, is_over
 from broker.service.callers import Callers
 from broker.service.refusals import Attempted, explained, when_unavailable
-from broker.store import audit, directories, events, records, runs
+from broker.store import audit, callers, directories, events, records, runs
 from scim.errors import ScimError
 
 P = ParamSpec("P")
@@ -22,6 +22,7 @@ WINDOW_LIMIT_S = 86_400
 MOST_WARNINGS = 100
 """Warnings kept of one record, however many attributes or members it came with."""
 
+MOST_TOKENS = 2
 TOLERANCES = ("standard", "strict")
 
 
@@ -35,10 +36,12 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryView:
-    """A directory, and its newest run if it ever had one (R106)."""
+    """A directory, its newest run if it ever had one (R106), and its living SCIM tokens."""
 
     directory: Directory
     last_run: Run | None
+    tokens: Sequence[Mapping[str, Any]]
+    """Each with id, created_at and last_used_at (None: never), the oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Syncing:
             ) from error
 
     async def add_token(self, project: str, id: str, *, by: str) -> str:
-        """One more SCIM token of a directory, shown this once: two live during a rotation."""
+        """One more SCIM token of a directory, shown this once; Conflict where two live already."""
         return await self.db.write(self._adding_token, project, id, by)
 
     async def directories(self, project: str) -> list[DirectoryView]:
@@ -177,6 +180,12 @@ class Syncing:
 
     def _adding_token(self, tx: Transaction, project: str, id: str, by: str) -> str:
         directory = directories.get(tx, project, id)
+        if len(callers.living(tx, project, id)) >= MOST_TOKENS:
+            raise Conflict(
+                "The directory has two living tokens, enough to replace one by the other.",
+                reason="two-tokens",
+                next="Revoke the one that was not used lately: broker directory token list.",
+            )
         return self.callers.adding_token(tx, project, directory.id, by)
 
     def _failing(
@@ -200,7 +209,8 @@ class Syncing:
     def _recording(
         self, tx: Transaction, directory: Directory, record: Record, code: str | None
     ) -> None:
-        record = replace(record, warnings=_told(record.warnings))
+        if len(record.warnings) > MOST_WARNINGS:
+            record = replace(record, warnings=_told(record.warnings))
         while not records.append(tx, directory.project, directory.id, record, code):
             runs.open(tx, directory.project, directory.id, Trigger.PUSH)
 
@@ -248,22 +258,22 @@ def ending(tx: Transaction, run: Run, reason: Ending | None = None) -> None:
 
 def _told(warnings: tuple[Warning, ...]) -> tuple[Warning, ...]:
     """Warnings of one record, the last of too many saying how many more there are."""
-    if len(warnings) <= MOST_WARNINGS:
-        return warnings
     shown, left = warnings[: MOST_WARNINGS - 1], warnings[MOST_WARNINGS - 1 :]
     noun = "members" if left[0].attribute.partition(".")[0] == "members" else "attributes"
     return (*shown, Warning("", f"and {len(left)} more {noun}", left[0].code))
 
 
 def _directories(tx: Transaction, project: str) -> list[DirectoryView]:
-    return [
-        DirectoryView(directory, runs.last(tx, project, directory.id))
-        for directory in directories.every(tx, project)
-    ]
+    return [_viewed(tx, directory) for directory in directories.every(tx, project)]
 
 
 def _directory(tx: Transaction, project: str, id: str) -> DirectoryView:
-    return DirectoryView(directories.get(tx, project, id), runs.last(tx, project, id))
+    return _viewed(tx, directories.get(tx, project, id))
+
+
+def _viewed(tx: Transaction, directory: Directory) -> DirectoryView:
+    project, id = directory.project, directory.id
+    return DirectoryView(directory, runs.last(tx, project, id), callers.living(tx, project, id))
 
 
 def _run(tx: Transaction, project: str, id: str) -> RunView:

@@ -13,9 +13,9 @@ from broker.domain.connectors import Connector
 from broker.domain.steps import Token
 from broker.domain.token_states import LEASE_WAIT, Event, after, leased
 from broker.domain.tokens import Grant, State, TokenSet, lifetime
-from broker.service import settling
+from broker.service import refreshing
 from broker.service.programs import MustEnterAgain, Programs
-from broker.service.settling import Standing, judged
+from broker.service.refreshing import Standing, judged
 from broker.store import connectors, projects, tokens
 from providers.capabilities import Registration, TokenResponse
 from providers.errors import ProviderError, TryLater
@@ -154,7 +154,7 @@ class Vault:
     def save(self, tx: Transaction, connector: Connector, token: TokenSet) -> TokenSet:
         """Keep a set this unit holds, with the time when the background looks at it again."""
         keep_alive_s = self.programs.definition(connector.type).keep_alive_s
-        tokens.save(tx, token, due_at=settling.due_at(token, keep_alive_s))
+        tokens.save(tx, token, due_at=refreshing.due_at(token, keep_alive_s))
         return token
 
     def _flight(self, key: Key, meanwhile: Standing, *, purpose: str = "refresh") -> Flight:
@@ -195,7 +195,7 @@ class Vault:
             answer = await provider.refresh(lease.registration, lease.refresh_token, scopes=scopes)
         except ProviderError as error:
             answer = error
-        return await self.db.write(self._settling, lease, answer)
+        return await self.db.write(self._answered, lease, answer)
 
     def _standing(self, tx: Transaction, key: Key) -> Standing:
         """How the set stands as it is kept; due where a flight could change that."""
@@ -240,7 +240,7 @@ class Vault:
         tokens.lease(tx, held)
         return Lease(token, held.fence, connector.type, registration, refresh_token)
 
-    def _settling(
+    def _answered(
         self, tx: Transaction, lease: Lease, answer: TokenResponse | ProviderError
     ) -> Standing | None:
         """Write what the provider said, unless another was first: then None, look again (K6)."""
@@ -261,9 +261,9 @@ class Vault:
             grant = self.sealed_grant(token, connector, answer, tx.now)
             token = after(token, Event.REFRESHED, now=tx.now, grant=grant)
         else:
-            token = settling.failed(token, lease.before, answer, tx.now)
-            settling.announced(tx, lease.before, token)
-            settling.troubled(tx, connector, token, answer)
+            token = refreshing.failed(token, lease.before, answer, tx.now)
+            refreshing.announced(tx, lease.before, token)
+            refreshing.troubled(tx, connector, token, answer)
         return judged(self.save(tx, connector, token), tx.now)
 
     def _is_told(self, token: TokenSet) -> bool:

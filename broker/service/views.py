@@ -1,7 +1,7 @@
 """Connectors as they are shown: to services as JSON, to administrators on pages; never a secret."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from broker.domain.clock import rfc3339
@@ -105,45 +105,22 @@ def type_shown(definition: Definition) -> dict[str, Any]:
             {"name": place.name, "label": place.label, "host": place.origin is None}
             for place in definition.environments
         ],
-        "options": [
-            {"name": one.name, "label": one.label, "choices": _choices(one.choices)}
-            for one in definition.options
-        ],
-        "integrations": [{"name": one.name, "label": one.label} for one in definition.integrations],
+        "options": [asdict(one) for one in definition.options],
+        "integrations": [asdict(one) for one in definition.integrations],
         "sections": [
             {
-                "title": section.value,
-                "fields": [
-                    _field(field) for field in definition.fields if field.section is section
-                ],
+                "title": section,
+                "fields": [_field(one) for one in definition.fields if one.section is section],
             }
             for section in Section
         ],
-        "step_types": [
-            {
-                "name": step.name,
-                "label": step.label,
-                "user_authentication": step.user_authentication,
-            }
-            for step in definition.step_types
-        ],
-        "warnings": list(definition.warnings),
+        "step_types": [asdict(step) for step in definition.step_types],
+        "warnings": definition.warnings,
     }
 
 
 def _field(field: Field) -> dict[str, Any]:
-    return {
-        "name": field.name,
-        "label": field.label,
-        "kind": field.kind.value,
-        "protected": field.protected,
-        "required": field.required,
-        "choices": _choices(field.choices),
-        "default": field.default,
-        "help": field.help,
-        "integrations": sorted(field.integrations),
-    }
-
-
-def _choices(choices: tuple[Any, ...]) -> list[dict[str, str]]:
-    return [{"value": one.value, "label": one.label} for one in choices]
+    """A field of a section; its integrations in the order of the alphabet."""
+    said = asdict(field)
+    del said["section"]
+    return said | {"integrations": sorted(field.integrations)}

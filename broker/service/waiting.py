@@ -16,7 +16,7 @@ LATER_ATTEMPT = "later-attempt"
 ANSWERED = "answered-otherwise"
 
 
-def settled(
+def with_pause(
     tx: Transaction, asked: Decision, sight: Sight, *, limit: int | None
 ) -> tuple[Sight, Pause | None]:
     """What is answered, and the pause this answer opens, meets or waits for (P1).
@@ -39,7 +39,7 @@ def settled(
     if outcome is not Outcome.PAUSE:
         return sight, None
     if (pause := _opened(tx, asked, sight, limit)) is None:
-        return settled(tx, asked, sight, limit=limit)  # another opened one meanwhile: meet it
+        return with_pause(tx, asked, sight, limit=limit)  # another opened one meanwhile: meet it
     return sight, pause
 
 

@@ -27,11 +27,8 @@ def append(
         "detail": orjson.dumps(detail, option=orjson.OPT_SORT_KEYS).decode(),
     }
     digest = hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    tx.run(
-        """
+    sql = """
         INSERT INTO audit (id, project_id, at, actor, action, target, detail, digest)
         VALUES (:id, :project, :at, :actor, :action, :target, :detail, :digest)
-        """,
-        **row,
-        digest=digest,
-    )
+    """
+    tx.run(sql, **row, digest=digest)

@@ -3,76 +3,36 @@
 from collections.abc import Iterable
 from typing import Any
 
-import orjson
-
 from broker.db.database import Row, Transaction
 from broker.domain.callers import Caller, Kind
 from broker.domain.clock import MINUTE
 from broker.domain.directories import Directory
 from broker.store import directories
+from broker.store.shapes import JSON, Form, Shape
 
 
-def insert_key(
-    tx: Transaction,
-    project: str,
-    id: str,
-    name: str,
-    hash: str,
-    scopes: Iterable[str],
-    *,
-    connectors: Iterable[str] = (),
-    step_types: Iterable[str] = (),
-    evidence: Iterable[tuple[str, str]] = (),
-    return_urls: Iterable[str] = (),
-) -> None:
-    """Keep a new API key."""
-    tx.run(
-        """
-        INSERT INTO api_keys (id, project_id, name, hash, scopes, connectors, step_types,
-                              evidence, return_urls, created_at)
-        VALUES (:id, :project, :name, :hash, :scopes, :connectors, :step_types,
-                :evidence, :return_urls, :now)
-        """,
-        id=id,
-        project=project,
-        name=name,
-        hash=hash,
-        scopes=" ".join(sorted(scopes)),
-        connectors=" ".join(sorted(connectors)),
-        step_types=" ".join(sorted(step_types)),
-        evidence=orjson.dumps([list(pair) for pair in evidence]).decode(),
-        return_urls=orjson.dumps(list(return_urls)).decode(),
-        now=tx.now,
-    )
+def insert_key(tx: Transaction, key: Caller, hash: str) -> None:
+    """Keep a new API key: the caller it stands for."""
+    sql = f"""
+        INSERT INTO api_keys (project_id, hash, created_at, {_KEY.columns})
+        VALUES (:project, :hash, :now, {_KEY.values})
+    """
+    tx.run(sql, **_KEY.parameters(key), hash=hash, now=tx.now)
 
 
 def find_key(tx: Transaction, id: str) -> tuple[str, Caller] | None:
     """The hash of a living key, and the caller it stands for."""
     row = tx.find("SELECT * FROM api_keys WHERE id = :id AND revoked_at IS NULL", id=id)
-    if row is None:
-        return None
-    return row["hash"], Caller(
-        kind=Kind.SERVICE,
-        project=row["project_id"],
-        id=row["id"],
-        name=row["name"],
-        scopes=frozenset(row["scopes"].split()),
-        connectors=frozenset(row["connectors"].split()),
-        step_types=frozenset(row["step_types"].split()),
-        evidence=tuple((issuer, audience) for issuer, audience in orjson.loads(row["evidence"])),
-        return_urls=tuple(orjson.loads(row["return_urls"])),
-    )
+    return (row["hash"], _KEY.read(row, kind=Kind.SERVICE)) if row else None
 
 
 def keys(tx: Transaction, project: str) -> list[dict[str, Any]]:
     """Every key of the project, without what it is recognized by."""
-    rows = tx.all(
-        """
+    sql = """
         SELECT id, name, scopes, created_at, last_used_at, revoked_at
           FROM api_keys WHERE project_id = :project ORDER BY id
-        """,
-        project=project,
-    )
+    """
+    rows = tx.all(sql, project=project)
     return [dict(row) | {"scopes": row["scopes"].split()} for row in rows]
 
 
@@ -96,46 +56,40 @@ def _revoked(tx: Transaction, table: str, project: str, id: str) -> bool:
 
 def insert_token(tx: Transaction, project: str, directory: str, id: str, hash: str) -> None:
     """Keep a new SCIM token of a directory."""
-    tx.run(
-        """
+    sql = """
         INSERT INTO directory_tokens (id, project_id, directory_id, hash, created_at)
         VALUES (:id, :project, :directory, :hash, :now)
-        """,
-        id=id,
-        project=project,
-        directory=directory,
-        hash=hash,
-        now=tx.now,
-    )
+    """
+    tx.run(sql, id=id, project=project, directory=directory, hash=hash, now=tx.now)
 
 
 def find_token(tx: Transaction, id: str) -> tuple[str, Directory] | None:
     """The hash of a living SCIM token and the directory it is for, which is not deleted."""
-    row = tx.find(
-        """
+    sql = """
         SELECT directories.*, directory_tokens.hash AS hash
           FROM directory_tokens JOIN directories
             ON directories.id = directory_tokens.directory_id
            AND directories.project_id = directory_tokens.project_id
          WHERE directory_tokens.id = :id AND directory_tokens.revoked_at IS NULL
            AND directories.state <> 'deleted'
-        """,
-        id=id,
-    )
+    """
+    row = tx.find(sql, id=id)
     return (row["hash"], directories.read(row)) if row else None
 
 
 def tokens(tx: Transaction, project: str, directory: str) -> list[dict[str, Any]]:
     """Every token of a directory, without what it is recognized by."""
-    rows = tx.all(
-        """
+    sql = """
         SELECT id, created_at, last_used_at, revoked_at FROM directory_tokens
          WHERE project_id = :project AND directory_id = :directory ORDER BY id
-        """,
-        project=project,
-        directory=directory,
-    )
+    """
+    rows = tx.all(sql, project=project, directory=directory)
     return [dict(row) for row in rows]
+
+
+def living(tx: Transaction, project: str, directory: str) -> list[dict[str, Any]]:
+    """Those of a directory's tokens that are not revoked."""
+    return [each for each in tokens(tx, project, directory) if each["revoked_at"] is None]
 
 
 def used(tx: Transaction, ids: Iterable[str]) -> None:
@@ -158,11 +112,12 @@ def insert_ticket(
 ) -> int:
     """Keep a one-time secret; when it ends."""
     expires_at = tx.now + lifetime
-    tx.run(
-        """
+    sql = """
         INSERT INTO tickets (hash, project_id, purpose, user_id, link_id, key_id, expires_at)
         VALUES (:hash, :project, :purpose, :user_id, :link_id, :key_id, :expires_at)
-        """,
+    """
+    tx.run(
+        sql,
         hash=hash,
         project=project,
         purpose=purpose,
@@ -176,16 +131,12 @@ def insert_ticket(
 
 def use_ticket(tx: Transaction, hash: str, purpose: str) -> Row | None:
     """Spend a one-time secret; None where it is unknown, spent or over. One UPDATE: one winner."""
-    return tx.find(
-        """
+    sql = """
         UPDATE tickets SET used_at = :now
          WHERE hash = :hash AND purpose = :purpose AND used_at IS NULL AND expires_at > :now
         RETURNING project_id, user_id, link_id, key_id
-        """,
-        hash=hash,
-        purpose=purpose,
-        now=tx.now,
-    )
+    """
+    return tx.find(sql, hash=hash, purpose=purpose, now=tx.now)
 
 
 def insert_session(
@@ -200,12 +151,13 @@ def insert_session(
     link_id: str | None = None,
 ) -> None:
     """Begin a session; its cookie is kept as a hash."""
-    tx.run(
-        """
+    sql = """
         INSERT INTO sessions (hash, project_id, kind, user_id, link_id, asserted_by,
                               created_at, expires_at)
         VALUES (:hash, :project, :kind, :user_id, :link_id, :asserted_by, :now, :expires_at)
-        """,
+    """
+    tx.run(
+        sql,
         hash=hash,
         project=project,
         kind=kind,
@@ -219,13 +171,10 @@ def insert_session(
 
 def find_session(tx: Transaction, hash: str) -> Caller | None:
     """Whom a living session stands for."""
-    row = tx.find(
-        """
+    sql = """
         SELECT * FROM sessions WHERE hash = :hash AND ended_at IS NULL AND expires_at > :now
-        """,
-        hash=hash,
-        now=tx.now,
-    )
+    """
+    row = tx.find(sql, hash=hash, now=tx.now)
     if row is None:
         return None
     return Caller(
@@ -246,25 +195,25 @@ def end_session(tx: Transaction, hash: str) -> None:
 
 def end_all(tx: Transaction, project: str, user_id: str) -> None:
     """End a person's sessions and tickets (safety 8)."""
-    tx.run(
-        """
+    sql = """
         UPDATE sessions SET ended_at = :now
          WHERE project_id = :project AND user_id = :user_id AND ended_at IS NULL
-        """,
-        project=project,
-        user_id=user_id,
-        now=tx.now,
-    )
-    tx.run(
-        """
+    """
+    tx.run(sql, project=project, user_id=user_id, now=tx.now)
+    sql = """
         UPDATE tickets SET used_at = :now
          WHERE project_id = :project AND user_id = :user_id AND used_at IS NULL
-        """,
-        project=project,
-        user_id=user_id,
-        now=tx.now,
-    )
+    """
+    tx.run(sql, project=project, user_id=user_id, now=tx.now)
 
 
+_KEY = Shape(
+    Caller,
+    forms={
+        "evidence": Form(JSON.kept, lambda text: tuple(map(tuple, JSON.read(text)))),
+        "return_urls": Form(JSON.kept, lambda text: tuple(JSON.read(text))),
+    },
+    apart=("kind", "user_id", "link_id", "session", "asserted_by"),
+)
 SETUP_LIFETIME = 15 * MINUTE
 CONNECT_LIFETIME = 5 * MINUTE

@@ -14,24 +14,17 @@ def head(tx: Transaction) -> tuple[int, str]:
 def unchained(tx: Transaction, limit: int) -> list[Row]:
     """Committed rows that are not in the chain yet, in their order: n and digest."""
     last = tx.find("SELECT audit_n FROM audit_chain ORDER BY audit_n DESC LIMIT 1")
-    return tx.all(
-        """
+    sql = """
         SELECT n, digest FROM audit
          WHERE n > :start
            AND NOT EXISTS (SELECT 1 FROM audit_chain WHERE audit_n = n)
          ORDER BY n
          LIMIT :limit
-        """,
-        start=max(last["audit_n"] - LOOK_BACK, 0) if last else 0,
-        limit=limit,
-    )
+    """
+    return tx.all(sql, start=max(last["audit_n"] - LOOK_BACK, 0) if last else 0, limit=limit)
 
 
 def append(tx: Transaction, position: int, n: int, hash: str) -> None:
     """Put a row at the end; Duplicate where another replica was first."""
-    tx.run(
-        "INSERT INTO audit_chain (position, audit_n, hash) VALUES (:position, :n, :hash)",
-        position=position,
-        n=n,
-        hash=hash,
-    )
+    sql = "INSERT INTO audit_chain (position, audit_n, hash) VALUES (:position, :n, :hash)"
+    tx.run(sql, position=position, n=n, hash=hash)

@@ -1,13 +1,12 @@
 """Who ran as whom: one decision an attempt, one line each time it was looked at; append only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
-
-from broker.db.database import Row, Transaction
+from broker.db.database import Transaction
 from broker.domain import ids
 from broker.domain.errors import NotFound
+from broker.store.shapes import JSON, Form, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +76,16 @@ def ask(
     question_hash: str,
 ) -> Decision:
     """The decision of this attempt, one version on, locked; what it was first asked stays."""
-    row = tx.find(
-        """
+    sql = """
         INSERT INTO decisions (id, project_id, key_id, execution, step, attempt, question_hash,
                                question, created_at)
         VALUES (:id, :project, :key, :execution, :step, :attempt, :hash, :question, :now)
         ON CONFLICT (project_id, key_id, execution, step, attempt)
         DO UPDATE SET version = decisions.version + 1
         RETURNING *
-        """,
+    """
+    row = tx.find(
+        sql,
         id=ids.new("dec"),
         project=project,
         key=key,
@@ -97,95 +97,56 @@ def ask(
         now=tx.now,
     )
     assert row is not None  # an upsert answers with its row
-    return _decision(row)
+    return _DECISION.read(row)
 
 
 def ask_again(tx: Transaction, project: str, id: str) -> Decision:
     """The same decision, one version on, locked; NotFound where there is none."""
-    row = tx.find(
-        """
+    sql = """
         UPDATE decisions SET version = version + 1
          WHERE project_id = :project AND id = :id RETURNING *
-        """,
-        project=project,
-        id=id,
-    )
+    """
+    row = tx.find(sql, project=project, id=id)
     if row is None:
         raise NotFound()
-    return _decision(row)
+    return _DECISION.read(row)
 
 
 def find(tx: Transaction, project: str, id: str) -> Decision | None:
     """The decision of that id."""
-    row = tx.find(
-        "SELECT * FROM decisions WHERE project_id = :project AND id = :id", project=project, id=id
-    )
-    return _decision(row) if row else None
+    sql = "SELECT * FROM decisions WHERE project_id = :project AND id = :id"
+    return _DECISION.one(tx.find(sql, project=project, id=id))
 
 
 def ran_as_person(tx: Transaction, project: str, decision: Decision) -> bool:
     """Whether an earlier line of this attempt ran as the person (F20)."""
     if decision.version == 1:
         return False
-    row = tx.find(
-        """
+    sql = """
         SELECT 1 AS one FROM decision_lines
          WHERE project_id = :project AND decision_id = :decision
            AND outcome = 'run' AND identity = 'user'
          LIMIT 1
-        """,
-        project=project,
-        decision=decision.id,
-    )
-    return row is not None
+    """
+    return tx.find(sql, project=project, decision=decision.id) is not None
 
 
 def append(tx: Transaction, project: str, decision: str, line: Line) -> None:
     """Write down one answer, in the transaction that found it."""
-    tx.run(
-        """
-        INSERT INTO decision_lines (project_id, decision_id, version, row, outcome, status, reason,
-                                    identity, user_id, connector_id, provider_account,
-                                    token_version, credential, fallback, warning, pause_id,
-                                    link_id, facts, at)
-        VALUES (:project, :decision, :version, :row, :outcome, :status, :reason,
-                :identity, :user, :connector, :account,
-                :token_version, :credential, :fallback, :warning, :pause,
-                :link, :facts, :now)
-        """,
-        project=project,
-        decision=decision,
-        version=line.version,
-        row=line.row,
-        outcome=line.outcome,
-        status=line.status,
-        reason=line.reason,
-        identity=line.identity,
-        user=line.user,
-        connector=line.connector,
-        account=line.provider_account,
-        token_version=line.token_version,
-        credential=int(line.credential),
-        fallback=int(line.fallback),
-        warning=line.warning,
-        pause=line.pause,
-        link=line.link,
-        facts=orjson.dumps(line.facts).decode(),
-        now=tx.now,
-    )
+    sql = f"""
+        INSERT INTO decision_lines (project_id, decision_id, {_LINE.columns})
+        VALUES (:project, :decision, {_LINE.values})
+    """
+    tx.run(sql, **_LINE.parameters(replace(line, at=tx.now)), project=project, decision=decision)
 
 
 def lines(tx: Transaction, project: str, decision: str) -> list[Line]:
     """Every look at a decision, the first one first."""
-    rows = tx.all(
-        """
+    sql = """
         SELECT * FROM decision_lines
          WHERE project_id = :project AND decision_id = :decision ORDER BY version
-        """,
-        project=project,
-        decision=decision,
-    )
-    return [_line(row) for row in rows]
+    """
+    return _LINE.each(tx.all(sql, project=project, decision=decision))
 
 
 def page(
@@ -199,69 +160,27 @@ def page(
     limit: int = 50,
 ) -> list[Ran]:
     """The ran-as report, newest line first (R2): of one person, one key, one execution, or all."""
-    given = {"l.user_id": user, "d.key_id": key, "d.execution": execution}
-    wanted = {column: value for column, value in given.items() if value is not None}
-    rows = tx.all(
-        f"""
+    wanted = {
+        "l.user_id = :user": user,
+        "d.key_id = :key": key,
+        "d.execution = :execution": execution,
+        "l.n < :before": before,
+    }
+    narrowed = "".join(f" AND {each}" for each, value in wanted.items() if value is not None)
+    sql = f"""
         SELECT l.*, d.key_id, d.execution, d.step, d.attempt
           FROM decision_lines l
           JOIN decisions d ON d.project_id = l.project_id AND d.id = l.decision_id
-         WHERE l.project_id = :project
-           {"".join(f"AND {column} = :{column[2:]} " for column in wanted)}
-           {"AND l.n < :before" if before is not None else ""}
+         WHERE l.project_id = :project {narrowed}
          ORDER BY l.n DESC LIMIT :limit
-        """,
-        project=project,
-        limit=limit,
-        **{column[2:]: value for column, value in wanted.items()},
-        **({"before": before} if before is not None else {}),
-    )
-    return [
-        Ran(
-            n=row["n"],
-            decision=row["decision_id"],
-            key=row["key_id"],
-            execution=row["execution"],
-            step=row["step"],
-            attempt=row["attempt"],
-            line=_line(row),
-        )
-        for row in rows
-    ]
+    """
+    given = {"user": user, "key": key, "execution": execution, "before": before}
+    rows = tx.all(sql, project=project, limit=limit, **given)
+    return [_RAN.read(row, line=_LINE.read(row)) for row in rows]
 
 
-def _decision(row: Row) -> Decision:
-    return Decision(
-        id=row["id"],
-        project=row["project_id"],
-        key=row["key_id"],
-        execution=row["execution"],
-        step=row["step"],
-        attempt=row["attempt"],
-        question_hash=row["question_hash"],
-        question=row["question"].encode(),
-        version=row["version"],
-        created_at=row["created_at"],
-    )
+_DECISION = Shape(Decision, forms={"question": Form(bytes.decode, str.encode)})
 
 
-def _line(row: Row) -> Line:
-    return Line(
-        version=row["version"],
-        row=row["row"],
-        outcome=row["outcome"],
-        status=row["status"],
-        connector=row["connector_id"],
-        reason=row["reason"],
-        identity=row["identity"],
-        user=row["user_id"],
-        provider_account=row["provider_account"],
-        token_version=row["token_version"],
-        credential=bool(row["credential"]),
-        fallback=bool(row["fallback"]),
-        warning=row["warning"],
-        pause=row["pause_id"],
-        link=row["link_id"],
-        facts=orjson.loads(row["facts"]),
-        at=row["at"],
-    )
+_LINE = Shape(Line, forms={"facts": JSON})
+_RAN = Shape(Ran, apart=("line",))

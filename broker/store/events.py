@@ -8,11 +8,12 @@ from broker.domain import ids
 
 def append(tx: Transaction, project: str, type: str, **data: object) -> None:
     """Write an event in the transaction of its cause; it is delivered later."""
-    tx.run(
-        """
+    sql = """
         INSERT INTO events (id, project_id, type, data, at)
         VALUES (:id, :project, :type, :data, :at)
-        """,
+    """
+    tx.run(
+        sql,
         id=ids.new("evt"),
         project=project,
         type=type,

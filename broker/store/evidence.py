@@ -5,16 +5,11 @@ from broker.db.database import Transaction
 
 def first_use(tx: Transaction, project: str, hash: str, expires_at: int) -> bool:
     """Whether this evidence was never shown before; from now on it was (safety 28)."""
-    row = tx.find(
-        """
+    sql = """
         INSERT INTO evidence (project_id, hash, expires_at) VALUES (:project, :hash, :expires_at)
         ON CONFLICT DO NOTHING RETURNING hash
-        """,
-        project=project,
-        hash=hash,
-        expires_at=expires_at,
-    )
-    return row is not None
+    """
+    return tx.find(sql, project=project, hash=hash, expires_at=expires_at) is not None
 
 
 def sweep(tx: Transaction) -> None:

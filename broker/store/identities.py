@@ -7,17 +7,13 @@ from broker.store.users import from_row
 
 def find(tx: Transaction, project: str, issuer: str, subject: str) -> User | None:
     """The person whom this subject of this issuer is known to be."""
-    row = tx.find(
-        """
+    sql = """
         SELECT u.* FROM identities i
           JOIN users u ON u.project_id = i.project_id AND u.id = i.user_id
          WHERE i.project_id = :project AND i.issuer = :issuer AND i.subject = :subject
            AND u.status <> 'deleted'
-        """,
-        project=project,
-        issuer=issuer,
-        subject=subject,
-    )
+    """
+    row = tx.find(sql, project=project, issuer=issuer, subject=subject)
     return from_row(row) if row else None
 
 
@@ -27,8 +23,7 @@ def claimed(tx: Transaction, project: str, external_id: str) -> User | None:
 
     A detached person has left with their directory and is nobody's to sign in as (safety 12).
     """
-    rows = tx.all(
-        """
+    sql = """
         SELECT users.* FROM users
           LEFT JOIN directories ON directories.project_id = users.project_id
                                AND directories.id = users.directory_id
@@ -36,10 +31,8 @@ def claimed(tx: Transaction, project: str, external_id: str) -> User | None:
            AND users.status <> 'deleted' AND users.detached_at IS NULL
          ORDER BY directories.created_at, users.directory_id
          LIMIT 2
-        """,
-        project=project,
-        external=external_id,
-    )
+    """
+    rows = tx.all(sql, project=project, external=external_id)
     if not rows or rows[0]["directory_id"] in [row["directory_id"] for row in rows[1:]]:
         return None
     return from_row(rows[0])
@@ -47,24 +40,15 @@ def claimed(tx: Transaction, project: str, external_id: str) -> User | None:
 
 def learn(tx: Transaction, project: str, issuer: str, subject: str, user_id: str) -> None:
     """From now on this subject is that person; whoever it was before, it stays."""
-    tx.run(
-        """
+    sql = """
         INSERT INTO identities (project_id, issuer, subject, user_id, created_at)
         VALUES (:project, :issuer, :subject, :user, :now)
         ON CONFLICT DO NOTHING
-        """,
-        project=project,
-        issuer=issuer,
-        subject=subject,
-        user=user_id,
-        now=tx.now,
-    )
+    """
+    tx.run(sql, project=project, issuer=issuer, subject=subject, user=user_id, now=tx.now)
 
 
 def erase_all(tx: Transaction, project: str, user_id: str) -> None:
     """The person was deleted: no sign-in is them any more, their next life learns its own."""
-    tx.run(
-        "DELETE FROM identities WHERE project_id = :project AND user_id = :user",
-        project=project,
-        user=user_id,
-    )
+    sql = "DELETE FROM identities WHERE project_id = :project AND user_id = :user"
+    tx.run(sql, project=project, user=user_id)

@@ -11,21 +11,15 @@ def find(tx: Transaction, name: str) -> bytes | None:
 
 def keep(tx: Transaction, name: str, value: bytes) -> bytes:
     """Keep the value unless one is there already; the one that is there now."""
-    tx.run(
-        "INSERT INTO installation (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING",
-        name=name,
-        value=value,
-    )
+    sql = "INSERT INTO installation (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING"
+    tx.run(sql, name=name, value=value)
     return find(tx, name) or value
 
 
 def put(tx: Transaction, name: str, value: bytes) -> None:
     """Keep the value in place of the one that is there."""
-    tx.run(
-        """
+    sql = """
         INSERT INTO installation (name, value) VALUES (:name, :value)
         ON CONFLICT (name) DO UPDATE SET value = excluded.value
-        """,
-        name=name,
-        value=value,
-    )
+    """
+    tx.run(sql, name=name, value=value)

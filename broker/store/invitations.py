@@ -8,12 +8,13 @@ from broker.store import letters
 
 def insert(tx: Transaction, user: User) -> None:
     """Invite the person: one invitation and one letter for this epoch, however often asked (U1)."""
-    tx.run(
-        """
+    sql = """
         INSERT INTO invitations (id, project_id, user_id, epoch, created_at, expires_at)
         VALUES (:id, :project, :user, :epoch, :now, :expires)
         ON CONFLICT DO NOTHING
-        """,
+    """
+    tx.run(
+        sql,
         id=ids.new("inv"),
         project=user.project,
         user=user.id,
@@ -27,27 +28,18 @@ def insert(tx: Transaction, user: User) -> None:
 
 def void_all(tx: Transaction, project: str, user_id: str) -> None:
     """End the person's open invitations (U10, safety 8)."""
-    tx.run(
-        """
-        UPDATE invitations SET voided_at = :now
-         WHERE project_id = :project AND user_id = :user
-           AND accepted_at IS NULL AND voided_at IS NULL
-        """,
-        project=project,
-        user=user_id,
-        now=tx.now,
-    )
+    _end(tx, "voided_at", project, user_id)
 
 
 def accepted(tx: Transaction, project: str, user_id: str) -> None:
     """The person came in: their open invitation has done its work (U3, U4)."""
-    tx.run(
-        """
-        UPDATE invitations SET accepted_at = :now
+    _end(tx, "accepted_at", project, user_id)
+
+
+def _end(tx: Transaction, how: str, project: str, user_id: str) -> None:
+    sql = f"""
+        UPDATE invitations SET {how} = :now
          WHERE project_id = :project AND user_id = :user
            AND accepted_at IS NULL AND voided_at IS NULL
-        """,
-        project=project,
-        user=user_id,
-        now=tx.now,
-    )
+    """
+    tx.run(sql, project=project, user=user_id, now=tx.now)

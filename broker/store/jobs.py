@@ -5,9 +5,10 @@ from typing import Any
 
 import orjson
 
-from broker.db.database import Row, Transaction
+from broker.db.database import Transaction
 from broker.domain import ids
 from broker.domain.clock import MINUTE, SECOND
+from broker.store.shapes import Shape
 
 LEASE = MINUTE
 BACKOFF = (SECOND, 2 * SECOND, 4 * SECOND, 15 * SECOND, MINUTE, 5 * MINUTE)
@@ -40,12 +41,13 @@ def add(
 
     `secret` is sealed for table `jobs`, this row's `id`, column `secret` (K12).
     """
-    tx.run(
-        """
+    sql = """
         INSERT INTO jobs (id, project_id, kind, data, secret, once, due_at, created_at)
         VALUES (:id, :project, :kind, :data, :secret, :once, :due, :now)
         ON CONFLICT DO NOTHING
-        """,
+    """
+    tx.run(
+        sql,
         id=id or ids.new("job"),
         project=project,
         kind=kind,
@@ -67,58 +69,40 @@ def claim(tx: Transaction) -> Job | None:
     row = tx.find(_DUE + tx.skip_locked, now=tx.now)
     if row is None:
         return None
-    claimed = tx.find(
-        """
+    sql = """
         UPDATE jobs SET lease_until = :until, attempt = attempt + 1
          WHERE id = :id
         RETURNING id, project_id, kind, data, secret, attempt
-        """,
-        id=row["id"],
-        until=tx.now + LEASE,
-    )
-    return _job(claimed) if claimed else None
+    """
+    return _SHAPE.one(tx.find(sql, id=row["id"], until=tx.now + LEASE))
 
 
 def done(tx: Transaction, job: Job) -> None:
     """It happened; its secret is erased."""
-    tx.run(
-        """
+    sql = """
         UPDATE jobs SET done_at = :now, secret = NULL, lease_until = NULL
          WHERE id = :id AND attempt = :attempt
-        """,
-        id=job.id,
-        attempt=job.attempt,
-        now=tx.now,
-    )
+    """
+    tx.run(sql, id=job.id, attempt=job.attempt, now=tx.now)
 
 
 def later(tx: Transaction, job: Job, error: str, *, after: int | None = None) -> None:
     """It did not work this time; try again in `after` microseconds, or up the ladder."""
     wait = after if after is not None else BACKOFF[min(job.attempt, len(BACKOFF)) - 1]
-    tx.run(
-        """
+    sql = """
         UPDATE jobs SET due_at = :due, lease_until = NULL, error = :error
          WHERE id = :id AND attempt = :attempt
-        """,
-        id=job.id,
-        attempt=job.attempt,
-        due=tx.now + wait,
-        error=error,
-    )
+    """
+    tx.run(sql, id=job.id, attempt=job.attempt, due=tx.now + wait, error=error)
 
 
 def dead(tx: Transaction, job: Job, error: str) -> None:
     """It will not happen; its secret is erased."""
-    tx.run(
-        """
+    sql = """
         UPDATE jobs SET dead_at = :now, secret = NULL, lease_until = NULL, error = :error
          WHERE id = :id AND attempt = :attempt
-        """,
-        id=job.id,
-        attempt=job.attempt,
-        now=tx.now,
-        error=error,
-    )
+    """
+    tx.run(sql, id=job.id, attempt=job.attempt, now=tx.now, error=error)
 
 
 _DUE = """
@@ -130,12 +114,4 @@ _DUE = """
 """
 
 
-def _job(row: Row) -> Job:
-    return Job(
-        id=row["id"],
-        project=row["project_id"],
-        kind=row["kind"],
-        data=orjson.loads(row["data"]),
-        secret=row["secret"],
-        attempt=row["attempt"],
-    )
+_SHAPE = Shape(Job)

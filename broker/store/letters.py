@@ -10,12 +10,13 @@ def add(
     tx: Transaction, project: str, user_id: str, template: str, *, once: str, **data: object
 ) -> None:
     """Write a letter to the person, unless one of that name was written before."""
-    tx.run(
-        """
+    sql = """
         INSERT INTO letters (id, project_id, user_id, template, once, state, data, created_at)
         VALUES (:id, :project, :user, :template, :once, 'waiting', :data, :now)
         ON CONFLICT DO NOTHING
-        """,
+    """
+    tx.run(
+        sql,
         id=ids.new("ltr"),
         project=project,
         user=user_id,

@@ -2,8 +2,9 @@
 
 from broker.db.database import Row, Transaction
 from broker.domain.errors import NotFound
-from broker.domain.licenses import Licenses, Promotion
+from broker.domain.licenses import Licenses
 from broker.store import queue
+from broker.store.shapes import Shape
 
 
 def lock(tx: Transaction, project: str) -> Licenses:
@@ -22,37 +23,15 @@ def get(tx: Transaction, project: str) -> Licenses:
 
 def change(tx: Transaction, licenses: Licenses) -> None:
     """Keep capacity, held and the last number given; `lock` comes first."""
-    tx.run(
-        """
-        UPDATE licenses
-           SET capacity = :capacity, held = :held, queue_last = :last,
-               promotion = :promotion, strict = :strict
-         WHERE project_id = :project
-        """,
-        project=licenses.project,
-        capacity=licenses.capacity,
-        held=licenses.held,
-        last=licenses.queue_last,
-        promotion=licenses.promotion.value,
-        strict=int(licenses.strict),
-    )
+    sql = f"UPDATE licenses SET {_SHAPE.changes} WHERE project_id = :project"
+    tx.run(sql, **_SHAPE.parameters(licenses))
 
 
-_FIND = """
-    SELECT capacity, held, queue_last, promotion, strict FROM licenses
-     WHERE project_id = :project
-"""
+_SHAPE = Shape(Licenses, apart=("queued",))
+_FIND = "SELECT * FROM licenses WHERE project_id = :project"
 
 
 def _licenses(tx: Transaction, project: str, row: Row | None) -> Licenses:
     if row is None:
         raise NotFound()
-    return Licenses(
-        project=project,
-        capacity=row["capacity"],
-        held=row["held"],
-        queued=queue.length(tx, project),
-        queue_last=row["queue_last"],
-        promotion=Promotion(row["promotion"]),
-        strict=bool(row["strict"]),
-    )
+    return _SHAPE.read(row, queued=queue.length(tx, project))

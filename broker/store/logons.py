@@ -5,83 +5,57 @@ from broker.db.database import Transaction
 
 def of_user(tx: Transaction, project: str, user_id: str) -> dict[str, str]:
     """The person's logons by suffix."""
-    found = tx.all(
-        """
+    sql = """
         SELECT suffix, value FROM logons
          WHERE project_id = :project AND user_id = :user ORDER BY suffix
-        """,
-        project=project,
-        user=user_id,
-    )
+    """
+    found = tx.all(sql, project=project, user=user_id)
     return {row["suffix"]: row["value"] for row in found}
 
 
 def put(tx: Transaction, project: str, user_id: str, suffix: str, value: str) -> bool:
     """Give the person this logon; False where somebody else has it (safety 9)."""
-    tx.run(
-        """
+    sql = """
         DELETE FROM logons
          WHERE project_id = :project AND user_id = :user AND suffix = :suffix AND value <> :value
-        """,
-        project=project,
-        user=user_id,
-        suffix=suffix,
-        value=value,
-    )
-    tx.run(
-        """
+    """
+    tx.run(sql, project=project, user=user_id, suffix=suffix, value=value)
+    sql = """
         INSERT INTO logons (project_id, suffix, value, user_id)
         VALUES (:project, :suffix, :value, :user)
         ON CONFLICT DO NOTHING
-        """,
-        project=project,
-        suffix=suffix,
-        value=value,
-        user=user_id,
-    )
+    """
+    tx.run(sql, project=project, suffix=suffix, value=value, user=user_id)
     return of_user(tx, project, user_id).get(suffix) == value
 
 
 def drop(tx: Transaction, project: str, user_id: str, suffix: str) -> None:
     """Take this logon away from the person."""
-    tx.run(
-        """
+    sql = """
         DELETE FROM logons
          WHERE project_id = :project AND user_id = :user AND suffix = :suffix
-        """,
-        project=project,
-        user=user_id,
-        suffix=suffix,
-    )
+    """
+    tx.run(sql, project=project, user=user_id, suffix=suffix)
 
 
 def erase_all(tx: Transaction, project: str, user_id: str) -> None:
     """The person was deleted: nobody has these logons any more (safety 7)."""
-    tx.run(
-        "DELETE FROM logons WHERE project_id = :project AND user_id = :user",
-        project=project,
-        user=user_id,
-    )
+    sql = "DELETE FROM logons WHERE project_id = :project AND user_id = :user"
+    tx.run(sql, project=project, user=user_id)
 
 
 def declare(tx: Transaction, project: str, suffix: str) -> str:
     """Declare a suffix; its first spelling, where it was declared in another case (safety 9)."""
-    tx.run(
-        """
+    sql = """
         INSERT INTO suffixes (project_id, suffix_key, suffix) VALUES (:project, :key, :suffix)
         ON CONFLICT DO NOTHING
-        """,
-        project=project,
-        key=suffix.casefold(),
-        suffix=suffix,
-    )
+    """
+    tx.run(sql, project=project, key=suffix.casefold(), suffix=suffix)
     return declared(tx, project)[suffix.casefold()]
 
 
 def declared(tx: Transaction, project: str) -> dict[str, str]:
     """The suffixes of the project, as they are spelt, by their casefolded key."""
-    found = tx.all(
-        "SELECT suffix_key, suffix FROM suffixes WHERE project_id = :project ORDER BY suffix_key",
-        project=project,
-    )
+    sql = "SELECT suffix_key, suffix FROM suffixes WHERE project_id = :project ORDER BY suffix_key"
+    found = tx.all(sql, project=project)
     return {row["suffix_key"]: row["suffix"] for row in found}

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from broker.db.database import Row, Transaction
+from broker.db.database import Transaction
 from broker.domain.errors import NotFound
-from broker.domain.pauses import REMIND_AFTER, SILENCE, Event, Pause, RunAs, State, after
+from broker.domain.pauses import REMIND_AFTER, SILENCE, Event, Pause, State, after
 from broker.store import events, users
+from broker.store.shapes import Shape
 
 CLAIMS_A_SECOND = 10
 """How fast those who waited for one sign-in should come back: a provider is not hammered."""
@@ -13,36 +14,17 @@ CLAIMS_A_SECOND = 10
 
 def insert(tx: Transaction, pause: Pause) -> bool:
     """Keep a new pause; False where this step of the execution has an open one already."""
-    row = tx.find(
-        """
-        INSERT INTO pauses (id, project_id, key_id, decision_id, connector_id, user_id, execution,
-                            step, state, run_as, expires_at, created_at, changed_at)
-        VALUES (:id, :project, :key, :decision, :connector, :user, :execution,
-                :step, :state, :run_as, :expires_at, :created_at, :changed_at)
+    sql = f"""
+        INSERT INTO pauses (project_id, {_SHAPE.columns}) VALUES (:project, {_SHAPE.values})
         ON CONFLICT DO NOTHING RETURNING id
-        """,
-        id=pause.id,
-        project=pause.project,
-        key=pause.key,
-        decision=pause.decision,
-        connector=pause.connector,
-        user=pause.user,
-        execution=pause.execution,
-        step=pause.step,
-        state=pause.state,
-        run_as=pause.run_as,
-        expires_at=pause.expires_at,
-        created_at=pause.created_at,
-        changed_at=pause.changed_at,
-    )
-    return row is not None
+    """
+    return tx.find(sql, **_SHAPE.parameters(pause)) is not None
 
 
 def find(tx: Transaction, project: str, id: str, *, lock: bool = False) -> Pause | None:
     """The pause of that id; with `lock` nobody else changes it until the unit ends."""
     sql = "SELECT * FROM pauses WHERE project_id = :project AND id = :id"
-    row = tx.find(sql + tx.for_update if lock else sql, project=project, id=id)
-    return _pause(row) if row else None
+    return _SHAPE.one(tx.find(sql + tx.for_update if lock else sql, project=project, id=id))
 
 
 def get(tx: Transaction, project: str, id: str, *, lock: bool = False) -> Pause:
@@ -54,18 +36,12 @@ def get(tx: Transaction, project: str, id: str, *, lock: bool = False) -> Pause:
 
 def open_for(tx: Transaction, project: str, execution: str, step: str) -> Pause | None:
     """The open pause of a step, locked until the unit ends."""
-    row = tx.find(
-        """
+    sql = """
         SELECT * FROM pauses
          WHERE project_id = :project AND execution = :execution AND step = :step
            AND state IN ('waiting', 'ready', 'claimed')
-        """
-        + tx.for_update,
-        project=project,
-        execution=execution,
-        step=step,
-    )
-    return _pause(row) if row else None
+    """
+    return _SHAPE.one(tx.find(sql + tx.for_update, project=project, execution=execution, step=step))
 
 
 def page(
@@ -79,46 +55,25 @@ def page(
     limit: int = 50,
 ) -> list[Pause]:
     """Pauses in the order they were opened, those behind the id `after`."""
-    rows = tx.all(
-        f"""
+    sql = f"""
         SELECT * FROM pauses
          WHERE project_id = :project AND id > :after AND state IN ({_words(states)})
            {"AND user_id = :user" if user else ""}
            {"AND connector_id = :connector" if connector else ""}
          ORDER BY id LIMIT :limit
-        """,
-        project=project,
-        after=after,
-        limit=limit,
-        **({"user": user} if user else {}),
-        **({"connector": connector} if connector else {}),
-    )
-    return [_pause(row) for row in rows]
+    """
+    named = {"project": project, "user": user, "connector": connector}
+    return _SHAPE.each(tx.all(sql, **named, after=after, limit=limit))
 
 
 def change(tx: Transaction, before: Pause, pause: Pause) -> bool:
     """Keep what became of a pause; False where another change came first (compare and set)."""
-    row = tx.find(
-        """
-        UPDATE pauses
-           SET state = :state, reason = :reason, claim_hash = :claim_hash, claimed_at = :claimed_at,
-               run_as = :run_as, cycles = :cycles, version = :version, changed_at = :changed_at
+    sql = f"""
+        UPDATE pauses SET {_SHAPE.changes}
          WHERE project_id = :project AND id = :id AND version = :was
         RETURNING id
-        """,
-        project=pause.project,
-        id=pause.id,
-        state=pause.state,
-        reason=pause.reason,
-        claim_hash=pause.claim_hash,
-        claimed_at=pause.claimed_at,
-        run_as=pause.run_as,
-        cycles=pause.cycles,
-        version=pause.version,
-        changed_at=pause.changed_at,
-        was=before.version,
-    )
-    return row is not None
+    """
+    return tx.find(sql, **_SHAPE.parameters(pause), was=before.version) is not None
 
 
 def announce(tx: Transaction, pause: Pause, *, claim_after_s: int = 0) -> None:
@@ -169,52 +124,43 @@ def cancel_connector(tx: Transaction, project: str, connector_id: str, reason: s
 
 def overdue(tx: Transaction, limit: int = 100) -> list[Pause]:
     """Pauses of any project that something happens to by itself (P7 to P9), locked."""
-    rows = tx.all(
-        """
+    sql = """
         SELECT * FROM pauses
          WHERE (state = 'ready' AND changed_at <= :remind)
             OR (state = 'claimed' AND changed_at <= :silent)
             OR (expires_at <= :now AND state IN ('waiting', 'ready'))
          ORDER BY id LIMIT :limit
-        """
-        + tx.for_update,
+    """
+    rows = tx.all(
+        sql + tx.for_update,
         remind=tx.now - REMIND_AFTER,
         silent=tx.now - SILENCE,
         now=tx.now,
         limit=limit,
     )
-    return [_pause(row) for row in rows]
+    return _SHAPE.each(rows)
 
 
 def _waiting(tx: Transaction, project: str, user_id: str, connector_id: str) -> list[Pause]:
-    rows = tx.all(
-        """
+    sql = """
         SELECT * FROM pauses
          WHERE project_id = :project AND user_id = :user AND connector_id = :connector
            AND state = 'waiting'
          ORDER BY created_at, id
-        """
-        + tx.for_update,
-        project=project,
-        user=user_id,
-        connector=connector_id,
-    )
-    return [_pause(row) for row in rows]
+    """
+    rows = tx.all(sql + tx.for_update, project=project, user=user_id, connector=connector_id)
+    return _SHAPE.each(rows)
 
 
 def _cancelled(tx: Transaction, project: str, whose: str, id: str, reason: str) -> list[Pause]:
-    rows = tx.all(
-        f"""
+    sql = f"""
         SELECT * FROM pauses
          WHERE project_id = :project AND {whose} = :id
            AND state IN ('waiting', 'ready', 'claimed')
          ORDER BY id
-        """
-        + tx.for_update,
-        project=project,
-        id=id,
-    )
-    cancelled = _changed(tx, [_pause(row) for row in rows], Event.WITHDRAWN, reason=reason)
+    """
+    rows = tx.all(sql + tx.for_update, project=project, id=id)
+    cancelled = _changed(tx, _SHAPE.each(rows), Event.WITHDRAWN, reason=reason)
     for pause in cancelled:
         announce(tx, pause)
     return cancelled
@@ -234,24 +180,4 @@ def _words(states: Sequence[State]) -> str:
     return ", ".join(f"'{state}'" for state in states) or "''"
 
 
-def _pause(row: Row) -> Pause:
-    return Pause(
-        id=row["id"],
-        project=row["project_id"],
-        key=row["key_id"],
-        decision=row["decision_id"],
-        connector=row["connector_id"],
-        user=row["user_id"],
-        execution=row["execution"],
-        step=row["step"],
-        state=State(row["state"]),
-        created_at=row["created_at"],
-        changed_at=row["changed_at"],
-        version=row["version"],
-        run_as=RunAs(row["run_as"]),
-        cycles=row["cycles"],
-        claim_hash=row["claim_hash"],
-        claimed_at=row["claimed_at"],
-        expires_at=row["expires_at"],
-        reason=row["reason"],
-    )
+_SHAPE = Shape(Pause)

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
-from broker.db.database import Row, Transaction
+from broker.db.database import Transaction
 from broker.domain import ids
+from broker.domain.errors import NotFound
+from broker.store.shapes import Shape
 
 DEFAULT = "default"
 
@@ -19,92 +21,83 @@ class Project:
     oidc_secret: bytes | None  # sealed: table projects, column oidc_secret@ the issuer's origin
     oidc_claim: str | None
     signing_key: bytes | None  # sealed: table projects, column signing_key
+    version: int
 
 
 def insert(tx: Transaction, name: str) -> Project | None:
     """A new project with unlimited capacity; None where the name is taken."""
-    row = tx.find(
-        """
+    sql = """
         INSERT INTO projects (id, name, created_at) VALUES (:id, :name, :now)
         ON CONFLICT DO NOTHING RETURNING *
-        """,
-        id=ids.new("prj"),
-        name=name,
-        now=tx.now,
-    )
+    """
+    row = tx.find(sql, id=ids.new("prj"), name=name, now=tx.now)
     if row is None:
         return None
     tx.run("INSERT INTO licenses (project_id) VALUES (:project)", project=row["id"])
-    return _project(row)
+    return _SHAPE.read(row)
 
 
 def find(tx: Transaction, id: str) -> Project | None:
     """The project of that id."""
-    row = tx.find("SELECT * FROM projects WHERE id = :id", id=id)
-    return _project(row) if row else None
+    return _SHAPE.one(tx.find("SELECT * FROM projects WHERE id = :id", id=id))
+
+
+def get(tx: Transaction, id: str) -> Project:
+    """The project of that id; NotFound."""
+    if (project := find(tx, id)) is None:
+        raise NotFound()
+    return project
 
 
 def named(tx: Transaction, name: str) -> Project | None:
     """The project of that name."""
-    row = tx.find("SELECT * FROM projects WHERE name = :name", name=name)
-    return _project(row) if row else None
+    return _SHAPE.one(tx.find("SELECT * FROM projects WHERE name = :name", name=name))
 
 
 def every(tx: Transaction) -> list[Project]:
     """All projects, by name."""
-    return [_project(row) for row in tx.all("SELECT * FROM projects ORDER BY name")]
+    return _SHAPE.each(tx.all("SELECT * FROM projects ORDER BY name"))
 
 
 def set_oidc(
     tx: Transaction, id: str, issuer: str, client_id: str, secret: bytes | None, claim: str | None
 ) -> None:
     """Name the one identity provider whose sign-ins this project believes (safety 5)."""
-    tx.run(
-        """
+    sql = """
         UPDATE projects
            SET oidc_issuer = :issuer, oidc_client_id = :client, oidc_secret = :secret,
-               oidc_claim = :claim, version = version + 1
+               oidc_claim = :claim
          WHERE id = :id
-        """,
-        id=id,
-        issuer=issuer,
-        client=client_id,
-        secret=secret,
-        claim=claim,
-    )
+    """
+    tx.run(sql, id=id, issuer=issuer, client=client_id, secret=secret, claim=claim)
+
+
+def next_version(tx: Transaction, id: str, seen: int | None) -> Project | None:
+    """The project one version on, held until this unit ends; None where `seen` is another's."""
+    sql = """
+        UPDATE projects SET version = version + 1
+         WHERE id = :id AND (CAST(:seen AS bigint) IS NULL OR version = :seen) RETURNING *
+    """
+    return _SHAPE.one(tx.find(sql, id=id, seen=seen))
 
 
 def set_signing(tx: Transaction, id: str, key: bytes, public: str) -> Project | None:
     """Keep the project's signing key, unless another process was first; the project as it is."""
-    tx.run(
-        """
+    sql = """
         UPDATE projects SET signing_key = :key, signing_public = :public
          WHERE id = :id AND signing_key IS NULL
-        """,
-        id=id,
-        key=key,
-        public=public,
-    )
+    """
+    tx.run(sql, id=id, key=key, public=public)
     return find(tx, id)
 
 
 def next_coupon(tx: Transaction, id: str) -> int:
     """An action coupon: positive, per project, never given twice (`providers.md` b.2)."""
-    row = tx.find(
-        "UPDATE projects SET coupons = coupons + 1 WHERE id = :id RETURNING coupons", id=id
-    )
+    sql = "UPDATE projects SET coupons = coupons + 1 WHERE id = :id RETURNING coupons"
+    row = tx.find(sql, id=id)
     if row is None:
         raise LookupError(id)
     return int(row["coupons"])
 
 
-def _project(row: Row) -> Project:
-    return Project(
-        id=row["id"],
-        name=row["name"],
-        oidc_issuer=row["oidc_issuer"],
-        oidc_client_id=row["oidc_client_id"],
-        oidc_secret=row["oidc_secret"],
-        oidc_claim=row["oidc_claim"],
-        signing_key=row["signing_key"],
-    )
+_SHAPE = Shape(Project)

@@ -23,8 +23,7 @@ def keep(
     tx: Transaction, connector: Connector, field: str, sealed: bytes, *, origin: str, by: str
 ) -> None:
     """Keep a protected field; the value before is gone."""
-    tx.run(
-        """
+    sql = """
         INSERT INTO connector_secrets (project_id, connector_id, field, sealed, origin,
                                        changed_at, changed_by)
         VALUES (:project, :connector, :field, :sealed, :origin, :now, :by)
@@ -32,7 +31,9 @@ def keep(
            SET sealed = excluded.sealed, origin = excluded.origin,
                changed_at = excluded.changed_at, changed_by = excluded.changed_by
          WHERE connector_secrets.project_id = excluded.project_id
-        """,
+    """
+    tx.run(
+        sql,
         project=connector.project,
         connector=connector.id,
         field=field,
@@ -45,24 +46,18 @@ def keep(
 
 def of(tx: Transaction, project: str, connector_id: str) -> dict[str, Protected]:
     """The protected fields of a connector by name, sealed."""
-    rows = tx.all(
-        """
+    sql = """
         SELECT field, sealed, origin, changed_at FROM connector_secrets
          WHERE project_id = :project AND connector_id = :connector
-        """,
-        project=project,
-        connector=connector_id,
-    )
+    """
+    rows = tx.all(sql, project=project, connector=connector_id)
     return {row["field"]: Protected(**dict(row)) for row in rows}
 
 
 def erase(tx: Transaction, project: str, connector_id: str) -> None:
     """Erase the protected fields: the connector is gone, or goes elsewhere (C9, C11)."""
-    tx.run(
-        """
+    sql = """
         DELETE FROM connector_secrets
          WHERE project_id = :project AND connector_id = :connector
-        """,
-        project=project,
-        connector=connector_id,
-    )
+    """
+    tx.run(sql, project=project, connector=connector_id)

@@ -7,58 +7,45 @@ from broker.store import users
 
 def head(tx: Transaction, project: str) -> User | None:
     """Whoever has waited longest for a license, locked until this transaction ends."""
-    row = tx.find(
-        """
+    sql = """
         SELECT * FROM users
          WHERE project_id = :project AND queue_seq IS NOT NULL
          ORDER BY queue_seq
          LIMIT 1
-        """
-        + tx.for_update,
-        project=project,
-    )
+    """
+    row = tx.find(sql + tx.for_update, project=project)
     return users.from_row(row) if row else None
 
 
 def length(tx: Transaction, project: str, *, before: int | None = None) -> int:
     """How many wait for a license; with `before`, how many wait longer than that number."""
-    row = tx.find(
-        """
+    sql = """
         SELECT count(*) AS waiting FROM users
          WHERE project_id = :project AND queue_seq IS NOT NULL
            AND (CAST(:before AS bigint) IS NULL OR queue_seq < :before)
-        """,
-        project=project,
-        before=before,
-    )
+    """
+    row = tx.find(sql, project=project, before=before)
     return int(row["waiting"]) if row else 0
 
 
 def page(tx: Transaction, project: str, *, skip: int, limit: int) -> list[User]:
     """Those who wait, in order of their numbers: `limit` of them after the first `skip`."""
-    rows = tx.all(
-        """
+    sql = """
         SELECT * FROM users
          WHERE project_id = :project AND queue_seq IS NOT NULL
          ORDER BY queue_seq
          LIMIT :limit OFFSET :skip
-        """,
-        project=project,
-        limit=limit,
-        skip=skip,
-    )
+    """
+    rows = tx.all(sql, project=project, limit=limit, skip=skip)
     return [users.from_row(row) for row in rows]
 
 
 def places(tx: Transaction, project: str, *, last: int) -> dict[str, int]:
     """The place of everybody up to the number `last`, by id: 1 is next."""
-    rows = tx.all(
-        """
+    sql = """
         SELECT id FROM users
          WHERE project_id = :project AND queue_seq IS NOT NULL AND queue_seq <= :last
          ORDER BY queue_seq
-        """,
-        project=project,
-        last=last,
-    )
+    """
+    rows = tx.all(sql, project=project, last=last)
     return {row["id"]: place for place, row in enumerate(rows, 1)}

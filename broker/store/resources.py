@@ -1,8 +1,9 @@
 """SCIM resources as their directory said them: the stored bytes are the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from broker.db.database import Row, Transaction
 from broker.store import rows
@@ -24,15 +25,31 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What a resource is found and called by: folded name, exact externalId, shown name."""
+    """What a resource is found by, as its schema compares it, and what it is called."""
 
-    name: str
+    name: str | None
     external: str | None
     display: str
+    """What members and groups of it are called, as it stands."""
+
+    display_key: str | None = None
+    """displayName, of what is named otherwise."""
+
+    emails: tuple[str, ...] = ()
+    """Each address once; the first is kept in the row, the others in rows of their own."""
+
+    @property
+    def named(self) -> dict[str, str | None]:
+        """As parameters of a statement."""
+        return {
+            "name": self.name,
+            "external": self.external,
+            "display_key": self.display_key,
+            "email": self.emails[0] if self.emails else None,
+        }
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(NamedTuple):
     """One row: `n` orders and joins, and is never shown; times in microseconds."""
 
     n: int
@@ -46,67 +63,81 @@ class Resource:
 def insert(
     tx: Transaction, shelf: Shelf, id: str, keys: Keys, document: bytes, extras: bytes
 ) -> int:
-    """Keep a new resource of version 1; its number."""
+    """Keep a new resource of version 1; its number.
+
+    Its block is counted last and stays locked until the end (PostgreSQL): come here late.
+    """
     row = tx.find(
         """
-        INSERT INTO resources (id, project_id, directory_id, type, document, extras,
-                               name_key, external_key, display, created_at, changed_at)
-        VALUES (:id, :project, :directory, :type, :document, :extras,
-                :name, :external, :display, :now, :now)
+        INSERT INTO resources (id, project_id, directory_id, type, document, extras, name_key,
+                               external_key, display_key, email_key, display,
+                               created_at, changed_at)
+        VALUES (:id, :project, :directory, :type, :document, :extras, :name,
+                :external, :display_key, :email, :display, :now, :now)
         RETURNING n
         """,
         **shelf.named,
+        **keys.named,
         id=id,
         document=document,
         extras=extras,
-        name=keys.name,
-        external=keys.external,
         display=keys.display,
         now=tx.now,
     )
     assert row is not None
-    return int(row["n"])
+    n = int(row["n"])
+    _add_addresses(tx, shelf, n, keys.emails[1:])
+    _count(tx, shelf, n, 1)
+    return n
 
 
 def find(tx: Transaction, shelf: Shelf, id: str) -> Resource | None:
     """The resource of that id on this shelf."""
     row = tx.find(
-        f"SELECT {_COLUMNS} FROM resources WHERE id = :id AND {_SHELF}", **shelf.named, id=id
+        f"SELECT {COLUMNS} FROM resources WHERE id = :id AND {_SHELF}", **shelf.named, id=id
     )
-    return _resource(row) if row else None
+    return of_row(row) if row else None
 
 
 def lock(tx: Transaction, shelf: Shelf, id: str) -> tuple[Resource, bytes] | None:
     """The resource of that id and its extras, nobody else's to change until this unit ends."""
     row = tx.find(
-        f"SELECT {_COLUMNS}, extras FROM resources WHERE id = :id AND {_SHELF}" + tx.for_update,
+        f"SELECT {COLUMNS}, extras FROM resources WHERE id = :id AND {_SHELF}" + tx.for_update,
         **shelf.named,
         id=id,
     )
-    return (_resource(row), row["extras"]) if row else None
+    return (of_row(row), row["extras"]) if row else None
 
 
-def change(tx: Transaction, shelf: Shelf, resource: Resource, keys: Keys, extras: bytes) -> None:
-    """Keep a locked resource as it is now."""
+def change(
+    tx: Transaction, shelf: Shelf, resource: Resource, keys: Keys, extras: bytes, *, was: Keys
+) -> None:
+    """Keep a locked resource as it is now; only keys that are not as they were cost anything."""
     tx.run(
-        """
+        f"""
         UPDATE resources
-           SET document = :document, extras = :extras, name_key = :name,
-               external_key = :external, display = :display,
+           SET document = :document, extras = :extras, display = :display,
                version = :version, changed_at = :changed_at
+               {_KEYED if keys.named != was.named else ""}
          WHERE project_id = :project AND directory_id = :directory AND n = :n
         """,
+        **keys.named,
         project=shelf.project,
         directory=shelf.directory,
         n=resource.n,
         document=resource.document,
         extras=extras,
-        name=keys.name,
-        external=keys.external,
         display=keys.display,
         version=resource.version,
         changed_at=resource.changed_at,
     )
+    if keys.emails[1:] != was.emails[1:]:
+        tx.run(
+            "DELETE FROM addresses WHERE project_id = :project AND resource_n = :n",
+            project=shelf.project,
+            n=resource.n,
+        )
+        _add_addresses(tx, shelf, resource.n, keys.emails[1:])
 
 
 def stamp(tx: Transaction, project: str, resource: Resource) -> None:
@@ -125,132 +156,63 @@ def stamp(tx: Transaction, project: str, resource: Resource) -> None:
 
 
 def delete(tx: Transaction, shelf: Shelf, n: int) -> None:
-    """Remove a resource, and with it every membership it has or holds."""
-    tx.run(
+    """Remove a resource, and with it every membership it has or holds.
+
+    Its block is counted last and stays locked until the end (PostgreSQL): come here late.
+    """
+    gone = tx.find(
         """
         DELETE FROM resources
-         WHERE project_id = :project AND directory_id = :directory AND n = :n
+         WHERE project_id = :project AND directory_id = :directory AND type = :type AND n = :n
+        RETURNING n
         """,
-        project=shelf.project,
-        directory=shelf.directory,
+        **shelf.named,
         n=n,
     )
+    if gone:
+        _count(tx, shelf, n, -1)
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Equalities an index answers: folded name, exact externalId, id, one member of a group."""
-
-    name: str | None = None
-    external: str | None = None
-    id: str | None = None
-    member: str | None = None
-
-    @property
-    def sql(self) -> str:
-        """The equalities that are asked for."""
-        asked = {name: value for name, value in self.named.items() if value is not None}
-        return "".join(f" AND {_EQUALS[name]}" for name in asked)
-
-    @property
-    def named(self) -> dict[str, str | None]:
-        """As parameters of a statement."""
-        return {
-            "name": self.name,
-            "external": self.external,
-            "id": self.id,
-            "member": self.member,
-        }
+def of_row(row: Row) -> Resource:
+    """A row with all of COLUMNS."""
+    return Resource._make(_fields(row))
 
 
-def count(tx: Transaction, shelf: Shelf, where: Where) -> int:
-    """How many resources of the shelf fulfil all of `where`."""
-    row = tx.find(
-        f"SELECT count(*) AS found FROM resources WHERE {_SHELF}{where.sql}",
-        **shelf.named,
-        **where.named,
-    )
-    return int(row["found"]) if row else 0
-
-
-def page(
-    tx: Transaction,
-    shelf: Shelf,
-    where: Where,
-    *,
-    offset: int,
-    limit: int,
-    by_name: bool = False,
-    descending: bool = False,
-) -> list[Resource]:
-    """Resources of the shelf, oldest first or by folded name: `limit` after the first `offset`."""
-    order = f"name_key {'DESC' if descending else 'ASC'}, n" if by_name else "n"
-    found = tx.all(
-        f"""
-        SELECT {_COLUMNS} FROM resources
-         WHERE {_SHELF}{where.sql}
-         ORDER BY {order}
-         LIMIT :limit OFFSET :offset
-        """,
-        **shelf.named,
-        **where.named,
-        limit=limit,
-        offset=offset,
-    )
-    return [_resource(row) for row in found]
-
-
-def batch(tx: Transaction, shelf: Shelf, where: Where, *, after: int, limit: int) -> list[Resource]:
-    """The next resources of the shelf in the order of their numbers, above the number `after`."""
-    found = tx.all(
-        f"""
-        SELECT {_COLUMNS} FROM resources
-         WHERE {_SHELF} AND n > :after{where.sql}
-         ORDER BY n
-         LIMIT :limit
-        """,
-        **shelf.named,
-        **where.named,
-        after=after,
-        limit=limit,
-    )
-    return [_resource(row) for row in found]
-
-
-def numbered(tx: Transaction, shelf: Shelf, numbers: Sequence[int]) -> dict[int, Resource]:
-    """The resources of these numbers."""
-    found: dict[int, Resource] = {}
-    for some in rows.chunks(numbers):
-        listed, named = rows.listed(some)
-        for row in tx.all(
-            f"SELECT {_COLUMNS} FROM resources WHERE {_SHELF} AND n IN ({listed})",
-            **shelf.named,
-            **named,
-        ):
-            found[row["n"]] = _resource(row)
-    return found
-
-
-_COLUMNS = "n, id, document, version, created_at, changed_at"
+BLOCK_BITS = 10
+"""A block is a run of 1,024 numbers, so that many steps at most lead from its begin to a page."""
+STRIPES = 8
+COLUMNS = ", ".join(Resource._fields)
+_fields = itemgetter(*Resource._fields)
 _SHELF = "project_id = :project AND directory_id = :directory AND type = :type"
-_EQUALS: Mapping[str, str] = {
-    "name": "name_key = :name",
-    "external": "external_key = :external",
-    "id": "id = :id",
-    "member": """n IN (
-            SELECT members.group_n FROM members
-              JOIN resources held ON held.n = members.member_n
-             WHERE held.project_id = :project AND held.directory_id = :directory
-               AND held.id = :member)""",
-}
+_KEYED = """, name_key = :name, external_key = :external, display_key = :display_key,
+               email_key = :email"""
 
 
-def _resource(row: Row) -> Resource:
-    return Resource(
-        n=row["n"],
-        id=row["id"],
-        document=row["document"],
-        version=row["version"],
-        created_at=row["created_at"],
-        changed_at=row["changed_at"],
+def _count(tx: Transaction, shelf: Shelf, n: int, by: int) -> None:
+    """Count a resource in its block: in a stripe of it where writers do not stand in line."""
+    tx.run(
+        """
+        INSERT INTO blocks (project_id, directory_id, type, block, stripe, held)
+        VALUES (:project, :directory, :type, :block, :stripe, :by)
+        ON CONFLICT (project_id, directory_id, type, block, stripe)
+        DO UPDATE SET held = blocks.held + :by
+        """,
+        **shelf.named,
+        block=n >> BLOCK_BITS,
+        stripe=n % STRIPES if tx.for_update else 0,
+        by=by,
     )
+
+
+def _add_addresses(tx: Transaction, shelf: Shelf, n: int, keys: Sequence[str]) -> None:
+    for some in rows.chunks(keys):
+        lines, named = rows.valued(
+            "(:project, :directory, :n, {key})", [{"key": each} for each in some]
+        )
+        tx.run(
+            f"INSERT INTO addresses (project_id, directory_id, resource_n, key) VALUES {lines}",
+            project=shelf.project,
+            directory=shelf.directory,
+            n=n,
+            **named,
+        )

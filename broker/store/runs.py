@@ -5,26 +5,21 @@ from collections.abc import Mapping, Sequence
 from broker.db.database import Row, Transaction
 from broker.domain import ids
 from broker.domain.clock import SECOND
-from broker.domain.runs import (
-    Counts,
-    Ending,
-    Issue,
-    Run,
-    State,
-    Trigger,
-)
+from broker.domain.runs import Counts, Ending, Issue, Run, Trigger
 from broker.store import rows
+from broker.store.shapes import Shape
 
 
 def open(tx: Transaction, project: str, directory: str, trigger: Trigger) -> bool:
     """Begin a run; False where one is running already: there is one a directory (R1)."""
-    return bool(
-        tx.find(
-            """
+    sql = """
             INSERT INTO runs (id, project_id, directory_id, trigger, state, started_at)
             VALUES (:id, :project, :directory, :trigger, 'running', :now)
             ON CONFLICT DO NOTHING RETURNING id
-            """,
+    """
+    return bool(
+        tx.find(
+            sql,
             id=ids.new("run"),
             project=project,
             directory=directory,
@@ -38,14 +33,15 @@ def count(tx: Transaction, project: str, directory: str, seen: Mapping[str, int]
     """Add requests that are no records (`reads`, `refused`, `unreadable`) to the running run;
     False where none runs.
     """
-    return bool(
-        tx.find(
-            """
+    sql = """
             UPDATE runs SET reads = reads + :reads, refused = refused + :refused,
                             unreadable = unreadable + :unreadable
              WHERE project_id = :project AND directory_id = :directory AND state = 'running'
             RETURNING id
-            """,
+    """
+    return bool(
+        tx.find(
+            sql,
             project=project,
             directory=directory,
             reads=seen.get("reads", 0),
@@ -59,31 +55,25 @@ def running(tx: Transaction) -> list[tuple[Run, int]]:
     """Every push run that is open, in all projects, without its counts; with its window, in
     microseconds.
     """
-    found = tx.all(
-        f"""
+    sql = f"""
         SELECT runs.*, {_LAST_AT} AS last_at, directories.window_s
           FROM runs
           JOIN directories ON directories.project_id = runs.project_id
                           AND directories.id = runs.directory_id
          WHERE runs.state = 'running' AND runs.trigger = 'push'
-        """
-    )
-    return [(_run(row, Counts(), 0), row["window_s"] * SECOND) for row in found]
+    """
+    found = tx.all(sql)
+    return [(_SHAPE.read(row), row["window_s"] * SECOND) for row in found]
 
 
 def end(tx: Transaction, project: str, id: str, reason: Ending | None = None) -> bool:
     """End a run; False where it has ended already."""
-    return bool(
-        tx.find(
-            """
+    sql = """
             UPDATE runs SET state = 'ended', ended_at = :now, reason = :reason
              WHERE project_id = :project AND id = :id AND state = 'running' RETURNING id
-            """,
-            project=project,
-            id=id,
-            reason=reason.value if reason else None,
-            now=tx.now,
-        )
+    """
+    return bool(
+        tx.find(sql, project=project, id=id, reason=reason.value if reason else None, now=tx.now)
     )
 
 
@@ -96,20 +86,15 @@ def page(
     tx: Transaction, project: str, directory: str | None, *, before: str | None, limit: int
 ) -> list[Run]:
     """Runs, the newest first, from the first one older than the run `before` (R107)."""
-    found = tx.all(
-        f"""
+    sql = f"""
         SELECT runs.*, {_LAST_AT} AS last_at FROM runs
          WHERE project_id = :project
            {"AND directory_id = :directory" if directory else ""}
            {"AND id < :before" if before else ""}
          ORDER BY id DESC
          LIMIT :limit
-        """,
-        project=project,
-        directory=directory,
-        before=before,
-        limit=limit,
-    )
+    """
+    found = tx.all(sql, project=project, directory=directory, before=before, limit=limit)
     return _counted(tx, project, found)
 
 
@@ -120,8 +105,7 @@ def last(tx: Transaction, project: str, directory: str) -> Run | None:
 
 def issues(tx: Transaction, project: str, id: str, limit: int = 100) -> list[Issue]:
     """Equal warnings and equal failures of one run, each shown once, the most frequent first."""
-    found = tx.all(
-        """
+    sql = """
         SELECT code, attribute, count(*) AS times FROM record_warnings
          WHERE project_id = :project AND run_id = :run
          GROUP BY code, attribute
@@ -131,14 +115,12 @@ def issues(tx: Transaction, project: str, id: str, limit: int = 100) -> list[Iss
          GROUP BY code
          ORDER BY times DESC
          LIMIT :limit
-        """,
-        project=project,
-        run=id,
-        limit=limit,
-    )
+    """
+    found = tx.all(sql, project=project, run=id, limit=limit)
     return [Issue(row["code"], row["attribute"], row["times"]) for row in found]
 
 
+_SHAPE = Shape(Run, apart=("counts", "warnings", "expected"))
 _LAST_AT = """COALESCE((SELECT at FROM records
                           WHERE records.project_id = runs.project_id AND records.run_id = runs.id
                           ORDER BY records.n DESC LIMIT 1), runs.started_at)"""
@@ -154,45 +136,23 @@ def _counted(tx: Transaction, project: str, found: Sequence[Row]) -> list[Run]:
     warnings: dict[str, int] = {}
     for some in rows.chunks([row["id"] for row in found]):
         listed, named = rows.listed(some)
-        for row in tx.all(
-            f"""
+        sql = f"""
             SELECT run_id, result, count(*) AS times FROM records
              WHERE project_id = :project AND run_id IN ({listed})
              GROUP BY run_id, result
-            """,
-            project=project,
-            **named,
-        ):
+        """
+        for row in tx.all(sql, project=project, **named):
             counts.setdefault(row["run_id"], {})[row["result"]] = row["times"]
-        for row in tx.all(
-            f"""
+        sql = f"""
             SELECT run_id, count(*) AS times FROM record_warnings
              WHERE project_id = :project AND run_id IN ({listed})
              GROUP BY run_id
-            """,
-            project=project,
-            **named,
-        ):
+        """
+        for row in tx.all(sql, project=project, **named):
             warnings[row["run_id"]] = row["times"]
     return [
-        _run(row, Counts(**counts.get(row["id"], {})), warnings.get(row["id"], 0)) for row in found
+        _SHAPE.read(
+            row, counts=Counts(**counts.get(row["id"], {})), warnings=warnings.get(row["id"], 0)
+        )
+        for row in found
     ]
-
-
-def _run(row: Row, counts: Counts, warnings: int) -> Run:
-    return Run(
-        id=row["id"],
-        project=row["project_id"],
-        directory=row["directory_id"],
-        trigger=Trigger(row["trigger"]),
-        state=State(row["state"]),
-        started_at=row["started_at"],
-        last_at=row["last_at"],
-        ended_at=row["ended_at"],
-        reason=Ending(row["reason"]) if row["reason"] else None,
-        counts=counts,
-        warnings=warnings,
-        reads=row["reads"],
-        refused=row["refused"],
-        unreadable=row["unreadable"],
-    )

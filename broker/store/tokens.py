@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
-from broker.db.database import Row, Transaction
+from broker.db.database import Transaction
 from broker.domain import ids
 from broker.domain.clock import DAY
 from broker.domain.errors import NotFound
 from broker.domain.token_states import Event, after
 from broker.domain.tokens import State, TokenSet
 from broker.store import jobs
+from broker.store.shapes import OR_EMPTY, Shape
 
 CONNECTOR_USER = ""
 """What stands where the set is the connector user's and nobody's own."""
@@ -29,7 +30,7 @@ def read(
         connector=connector_id,
         user=user_id or CONNECTOR_USER,
     )
-    return _token_set(row) if row else None
+    return _SHAPE.one(row)
 
 
 def locked(tx: Transaction, token: TokenSet) -> TokenSet:
@@ -58,68 +59,33 @@ def save(tx: Transaction, token: TokenSet, *, due_at: int | None) -> None:
 
     Duplicate where another person of the connector has this provider account (safety 17).
     """
-    tx.run(
-        """
-        INSERT INTO tokens (id, project_id, connector_id, user_id, state, reason, access_token,
-                            refresh_token, scopes, missing_scopes, origin, base_url, account,
-                            account_display, claims, obtained_at, expires_at, version, fence,
-                            lease_until, journal, failures, retry_at, unclassified,
-                            unclassified_since, rejected_at, due_at, frozen, created_at,
-                            changed_at)
-        VALUES (:id, :project, :connector, :user, :state, :reason, :access,
-                :refresh, :scopes, :missing_scopes, :origin, :base_url, :account,
-                :account_display, :claims, :obtained_at, :expires_at, :version, :fence,
-                :lease_until, :journal, :failures, :retry_at, :unclassified,
-                :unclassified_since, :rejected_at, :due_at, :frozen, :created_at,
-                :changed_at)
+    sql = f"""
+        INSERT INTO tokens (project_id, due_at, {_SHAPE.columns})
+        VALUES (:project, :due_at, {_SHAPE.values})
         ON CONFLICT (connector_id, user_id) DO UPDATE
-           SET id = excluded.id, state = excluded.state, reason = excluded.reason,
-               access_token = excluded.access_token, refresh_token = excluded.refresh_token,
-               scopes = excluded.scopes, missing_scopes = excluded.missing_scopes,
-               origin = excluded.origin, base_url = excluded.base_url,
-               account = excluded.account, account_display = excluded.account_display,
-               claims = excluded.claims, obtained_at = excluded.obtained_at,
-               expires_at = excluded.expires_at, version = excluded.version,
-               fence = excluded.fence, lease_until = excluded.lease_until,
-               journal = excluded.journal, failures = excluded.failures,
-               retry_at = excluded.retry_at, unclassified = excluded.unclassified,
-               unclassified_since = excluded.unclassified_since,
-               rejected_at = excluded.rejected_at, due_at = excluded.due_at,
-               frozen = excluded.frozen, changed_at = excluded.changed_at
+           SET due_at = excluded.due_at, {_SHAPE.changes}
          WHERE tokens.project_id = excluded.project_id
-        """,
-        **_columns(token),
-        due_at=due_at,
-    )
+    """
+    tx.run(sql, **_SHAPE.parameters(token), due_at=due_at)
 
 
 def lease(tx: Transaction, token: TokenSet) -> None:
     """Keep the lease and the journal of a set that this unit holds, before anybody is called."""
-    tx.run(
-        """
+    sql = """
         UPDATE tokens SET fence = :fence, lease_until = :lease_until, journal = :journal
          WHERE project_id = :project AND id = :id
-        """,
-        project=token.project,
-        id=token.id,
-        fence=token.fence,
-        lease_until=token.lease_until,
-        journal=token.journal,
-    )
+    """
+    tx.run(sql, **_SHAPE.parameters(token))
 
 
 def holder(tx: Transaction, project: str, connector_id: str, account: str) -> str | None:
     """Whose a provider account is at this connector: a person's id, "" for the connector user."""
-    row = tx.find(
-        """
+    sql = """
         SELECT user_id FROM tokens
          WHERE project_id = :project AND connector_id = :connector AND account = :account
            AND state <> 'revoked'
-        """,
-        project=project,
-        connector=connector_id,
-        account=account,
-    )
+    """
+    row = tx.find(sql, project=project, connector=connector_id, account=account)
     return str(row["user_id"]) if row else None
 
 
@@ -127,18 +93,13 @@ def of_connector(
     tx: Transaction, project: str, connector_id: str, *, after: str = "", limit: int = 50
 ) -> list[TokenSet]:
     """The people who authorized a connector, by person, those behind `after`."""
-    rows = tx.all(
-        """
+    sql = """
         SELECT * FROM tokens
          WHERE project_id = :project AND connector_id = :connector AND user_id > :after
          ORDER BY user_id LIMIT :limit
-        """,
-        project=project,
-        connector=connector_id,
-        after=after,
-        limit=limit,
-    )
-    return [_token_set(row) for row in rows]
+    """
+    rows = tx.all(sql, project=project, connector=connector_id, after=after, limit=limit)
+    return _SHAPE.each(rows)
 
 
 def due(tx: Transaction, project: str, limit: int = 100) -> list[tuple[str, str]]:
@@ -146,8 +107,7 @@ def due(tx: Transaction, project: str, limit: int = 100) -> list[tuple[str, str]
 
     Only of connectors that are in use: kept alive, and asked for within 180 days (T13).
     """
-    rows = tx.all(
-        """
+    sql = """
         SELECT t.connector_id, t.user_id
           FROM tokens t JOIN connectors c ON c.id = t.connector_id
          WHERE t.project_id = :project AND c.project_id = :project AND t.due_at <= :now
@@ -155,12 +115,8 @@ def due(tx: Transaction, project: str, limit: int = 100) -> list[tuple[str, str]
            AND c.state IN ('connected', 'needs_reauth')
            AND c.keep_alive = 1 AND COALESCE(c.resolved_at, c.created_at) > :oldest
          ORDER BY t.due_at LIMIT :limit
-        """,
-        project=project,
-        now=tx.now,
-        oldest=tx.now - KEEP_ALIVE_LIMIT,
-        limit=limit,
-    )
+    """
+    rows = tx.all(sql, project=project, now=tx.now, oldest=tx.now - KEEP_ALIVE_LIMIT, limit=limit)
     return [(row["connector_id"], row["user_id"]) for row in rows]
 
 
@@ -208,83 +164,19 @@ def drop_connector(tx: Transaction, project: str, connector_id: str, reason: str
 
 
 def _dropped(tx: Transaction, project: str, whose: str, id: str, event: Event, reason: str) -> int:
-    rows = tx.all(
-        f"""
+    sql = f"""
         SELECT * FROM tokens
          WHERE project_id = :project AND {whose} = :id AND state <> 'revoked' ORDER BY id
-        """
-        + tx.for_update,
-        project=project,
-        id=id,
-    )
-    for row in rows:
-        drop(tx, _token_set(row), event, reason)
+    """
+    rows = tx.all(sql + tx.for_update, project=project, id=id)
+    for token in _SHAPE.each(rows):
+        drop(tx, token, event, reason)
     return len(rows)
 
 
-def _columns(token: TokenSet) -> dict[str, object]:
-    return {
-        "id": token.id,
-        "project": token.project,
-        "connector": token.connector,
-        "user": token.user or CONNECTOR_USER,
-        "state": token.state,
-        "reason": token.reason,
-        "access": token.access,
-        "refresh": token.refresh,
-        "scopes": " ".join(token.scopes),
-        "missing_scopes": " ".join(token.missing_scopes),
-        "origin": token.origin,
-        "base_url": token.base_url,
-        "account": token.account,
-        "account_display": token.account_display,
-        "claims": token.claims,
-        "obtained_at": token.obtained_at,
-        "expires_at": token.expires_at,
-        "version": token.version,
-        "fence": token.fence,
-        "lease_until": token.lease_until,
-        "journal": token.journal,
-        "failures": token.failures,
-        "retry_at": token.retry_at,
-        "unclassified": token.unclassified,
-        "unclassified_since": token.unclassified_since,
-        "rejected_at": token.rejected_at,
-        "frozen": int(token.frozen),
-        "created_at": token.created_at,
-        "changed_at": token.changed_at,
-    }
-
-
-def _token_set(row: Row) -> TokenSet:
-    return TokenSet(
-        id=row["id"],
-        project=row["project_id"],
-        connector=row["connector_id"],
-        user=row["user_id"] or None,
-        state=State(row["state"]),
-        created_at=row["created_at"],
-        changed_at=row["changed_at"],
-        version=row["version"],
-        reason=row["reason"],
-        access=row["access_token"],
-        refresh=row["refresh_token"],
-        obtained_at=row["obtained_at"],
-        expires_at=row["expires_at"],
-        scopes=tuple(row["scopes"].split()),
-        missing_scopes=tuple(row["missing_scopes"].split()),
-        origin=row["origin"],
-        base_url=row["base_url"],
-        account=row["account"],
-        account_display=row["account_display"],
-        claims=row["claims"],
-        frozen=bool(row["frozen"]),
-        fence=row["fence"],
-        lease_until=row["lease_until"],
-        journal=row["journal"],
-        failures=row["failures"],
-        retry_at=row["retry_at"],
-        unclassified=row["unclassified"],
-        unclassified_since=row["unclassified_since"],
-        rejected_at=row["rejected_at"],
-    )
+_SHAPE = Shape(
+    TokenSet,
+    named={"access": "access_token", "refresh": "refresh_token"},
+    forms={"user": OR_EMPTY},
+    fixed=("connector", "user", "created_at"),
+)

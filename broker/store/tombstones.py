@@ -12,32 +12,30 @@ def past(
     """Who had this userName, or this externalId in this directory, before they were deleted: the
     last one whom an administrator had suspended, else the last one (safety 6).
     """
-    row = tx.find(
-        """
+    sql = """
         SELECT * FROM users
          WHERE project_id = :project AND status = 'deleted'
            AND (user_name_key = :name OR (external_id = :external AND directory_id = :directory))
          ORDER BY suspended_by IS NULL, deleted_at DESC, id DESC
          LIMIT 1
-        """,
-        project=project,
-        name=fold(user_name),
-        external=external_id,
-        directory=directory,
+    """
+    row = tx.find(
+        sql, project=project, name=fold(user_name), external=external_id, directory=directory
     )
     return users.from_row(row) if row else None
 
 
 def leave(tx: Transaction, tombstone: User) -> None:
     """Keep a tombstone under names that somebody suspended has left; one is enough (safety 6)."""
-    row = tx.find(
-        """
+    sql = """
         SELECT id FROM users
          WHERE project_id = :project AND status = 'deleted' AND suspended_by = 'admin'
            AND user_name_key = :name AND directory_id = :directory
            AND COALESCE(external_id, '') = :external
          LIMIT 1
-        """,
+    """
+    row = tx.find(
+        sql,
         project=tombstone.project,
         name=fold(tombstone.user_name),
         directory=tombstone.directory,
@@ -49,12 +47,13 @@ def leave(tx: Transaction, tombstone: User) -> None:
 
 def lift(tx: Transaction, user: User) -> None:
     """An administrator reinstated the person: no tombstone of a name of theirs bars any more."""
-    tx.run(
-        """
+    sql = """
         UPDATE users SET suspended_by = NULL, version = version + 1, changed_at = :now
          WHERE project_id = :project AND status = 'deleted' AND suspended_by = 'admin'
            AND (user_name_key = :name OR (external_id = :external AND directory_id = :directory))
-        """,
+    """
+    tx.run(
+        sql,
         project=user.project,
         name=fold(user.user_name),
         external=user.external_id,

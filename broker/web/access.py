@@ -1,19 +1,21 @@
 """The credential in a request becomes a caller; none of the three kinds opens another's routes."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from broker.domain.callers import Caller, Kind
 from broker.domain.errors import Unknown
 from broker.service.callers import Callers
 from broker.web.errors import CrossSite
 
+Answering = Callable[[Request, Caller], Awaitable[Response]]
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 BROWSER_COOKIE = "broker_browser"
-BROWSER_LIFETIME_S = 24 * 3600
-SESSION_LIFETIME_S = 24 * 3600  # the session in the database ends when it ends
+COOKIE_LIFETIME_S = 24 * 3600  # the session in the database ends when it ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,18 @@ class Access:
     def _is_secure(self) -> bool:
         return self.base_url.startswith("https://")
 
-    async def require(self, request: Request, scope: str) -> Caller:
-        """The service or administrator that calls `/v1`, if it has the scope."""
-        return (await self.caller(request)).require(scope)
+    def route(self, method: str, path: str, scope: str | None, answer: Answering) -> Route:
+        """An address of `/v1`, for whoever has the scope; None: for an administrator's session."""
 
-    async def administrator(self, request: Request) -> Caller:
-        """The administrator whose session this is; a key gets Forbidden (safety 27)."""
-        return (await self.caller(request)).require_administrator()
+        async def guarded(request: Request) -> Response:
+            caller = await self.caller(request)
+            if scope is None:
+                caller.require_administrator()  # a key gets Forbidden (safety 27)
+            else:
+                caller.require(scope)
+            return await answer(request, caller)
+
+        return Route(path, guarded, methods=[method])
 
     async def caller(self, request: Request) -> Caller:
         """Who calls `/v1`: a key where there is one, else an administrator's session."""
@@ -71,16 +78,7 @@ class Access:
 
     def signed_in(self, response: Response, cookie: str) -> Response:
         """The response, with the session's cookie."""
-        response.set_cookie(
-            self.cookie,
-            cookie,
-            max_age=SESSION_LIFETIME_S,
-            path="/",
-            secure=self._is_secure,
-            httponly=True,
-            samesite="lax",
-        )
-        return response
+        return self._with(response, self.cookie, cookie)
 
     def signed_out(self, response: Response) -> Response:
         """The response, without the session's cookie."""
@@ -94,11 +92,15 @@ class Access:
         return request.cookies.get(BROWSER_COOKIE)
 
     def marked(self, response: Response, browser: str) -> Response:
-        """The response, with the browser's word; Lax, because providers send people back here."""
+        """The response, with the browser's word."""
+        return self._with(response, BROWSER_COOKIE, browser)
+
+    def _with(self, response: Response, name: str, value: str) -> Response:
+        """Lax, because providers and sign-ins send people back here."""
         response.set_cookie(
-            BROWSER_COOKIE,
-            browser,
-            max_age=BROWSER_LIFETIME_S,
+            name,
+            value,
+            max_age=COOKIE_LIFETIME_S,
             path="/",
             secure=self._is_secure,
             httponly=True,

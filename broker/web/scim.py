@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from broker.domain.directories import Directory
 from broker.domain.errors import Unknown
 from broker.service.belonging import Belonging
 from broker.service.callers import Callers
+from broker.service.documents import Documents
 from broker.service.grouping import Groups
 from broker.service.licensing import Licensing
 from broker.service.provisioning import Users
@@ -23,6 +24,8 @@ from scim.tolerance import STANDARD, STRICT, Tolerance
 
 DISABLED_S = 300
 """When to come back while an administrator has disabled the directory (R111)."""
+Sealing: TypeAlias = Callable[[bytes, str, str, str, str], bytes]
+"""What hides a value in its place, or finds it there: project, table, row, column."""
 TOLERANCES = {"standard": STANDARD, "strict": STRICT}
 
 
@@ -36,6 +39,8 @@ class Scim:
     searching: Searching
     base_url: Callable[[str], str]
     catalogue: Catalogue
+    sealed: Sealing
+    opened: Sealing
 
     async def admit(self, directory_id: str, authorization: str | None) -> Host:
         """The host for this request; Unauthorized, or Busy while the directory is disabled."""
@@ -51,7 +56,8 @@ class Scim:
 
     def endpoints(self) -> Endpoints:
         """The ASGI application below `/scim/v2/`."""
-        return Endpoints(self.admit, self.catalogue, self.base_url)
+        # Without a token it is the standard set: a deployment's own is its own affair (safety 4).
+        return Endpoints(self.admit, Catalogue.standard(), self.base_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +83,26 @@ class DirectoryHost:
         return TOLERANCES[self.directory.tolerance]
 
     def resources(self, type: ResourceType) -> Resources:
-        """The people of the directory, or its groups."""
+        """The people of the directory, its groups, or what a deployment's own type describes."""
         at, directory = self.scim, self.directory
         shelving = Shelving.of(directory, type, at.catalogue)
         belonging = Belonging(directory.project, self.base_url)
         if type.name == "User":
-            return Users(directory, shelving, belonging, at.licensing, at.syncing, at.searching)
-        return Groups(directory, shelving, belonging, at.syncing, at.searching)
+            return Users(directory, shelving, at.syncing, at.searching, belonging, at.licensing)
+        if type.name == "Group":
+            return Groups(directory, shelving, at.syncing, at.searching, belonging)
+        return Documents(directory, shelving, at.syncing, at.searching)
+
+    def seal(self, plain: bytes, bound: bytes) -> bytes:
+        """A cursor for this directory's client alone (safety 1)."""
+        return self.scim.sealed(plain, *self._place(bound))
+
+    def open(self, sealed: bytes, bound: bytes) -> bytes:
+        """A cursor this directory's client was given; ValueError for anything else."""
+        return self.scim.opened(sealed, *self._place(bound))
+
+    def _place(self, bound: bytes) -> tuple[str, str, str, str]:
+        return self.directory.project, "directories", self.directory.id, f"cursor:{bound.hex()}"
 
     def note(self, what: Literal["read", "unreadable"]) -> None:
         """Count what is no record on the open run."""

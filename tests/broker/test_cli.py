@@ -76,6 +76,12 @@ async def test_a_directory_from_its_making_to_its_last_token(served: Served) -> 
     assert made["scim"]["token"] not in str(listed)
     other = await served.command("directory", "token", "add", made["directory"])
     assert await status(users, other["scim"]["token"]) == 200
+    code, complaint = await refused(served, "directory", "token", "add", made["directory"])
+    assert (code, "broker directory token list" in complaint) == (1, True)
+    tokens = await served.command("directory", "token", "list", made["directory"])
+    known = [f"tok_{each['scim']['token'].split('_')[1]}" for each in (made, other)]
+    assert [each["id"] for each in tokens] == known
+    assert all({"created_at", "last_used_at"} <= set(each) for each in tokens)
     await served.command("directory", "token", "revoke", made["scim"]["token"])
     assert await status(users, made["scim"]["token"]) == 401
     assert await status(users, other["scim"]["token"]) == 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from broker.config import Misconfigured, Settings
 from broker.db.database import Database
 from broker.store import installation
 from tests.faces import KEYS, faces, settings
+from tests.scim.own import ACME
 
 
 @pytest.mark.parametrize("keys", ["canary", "k1:canary", "k1:" + "A" * 43 + ",k1:" + "A" * 43])
@@ -66,3 +69,29 @@ async def test_the_demo_marks_its_database(db: Database) -> None:
     assert await wiring.is_demo(db) is False
     await wiring.mark_demo(db)
     assert await wiring.is_demo(db) is True
+
+
+@pytest.mark.parametrize(("schemas", "judged"), [("", "False"), (str(ACME), "True")])
+def test_who_brings_no_schemas_waits_for_no_judge(schemas: str, judged: str) -> None:
+    """R138, decision 0016: scim2-models is loaded where a deployment's own files are to be judged,
+    and by nobody else.
+    """
+    code = (
+        "import sys; from broker import app, wiring; from broker.config import Settings;"
+        "wiring.catalogue(Settings(_env_file=None)); print('scim2_models' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"BROKER_SCHEMAS": schemas},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == judged
+
+
+def test_schemas_that_cannot_be_used_are_a_setting_to_correct(tmp_path: Path) -> None:
+    """Each fault is a line that begins with the setting and names the file."""
+    said = Settings.model_validate({"schemas": tmp_path})
+    with pytest.raises(Misconfigured, match=f"BROKER_SCHEMAS: {tmp_path} holds no .json file"):
+        wiring.catalogue(said)

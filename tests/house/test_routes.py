@@ -17,6 +17,8 @@ METHODS = {"get", "put", "post", "patch", "delete"}
 PAGES = ("broker/web/pages/",)
 """For people: HTML that no contract describes."""
 PREFIX = "/scim/v2/{directory}"
+GUARDED = "Route(path, guarded, methods=[method])"
+"""What `Access.route` makes of a line of a face's list; the line itself is read."""
 Operation = tuple[str, str]
 
 
@@ -38,14 +40,20 @@ def described(name: str) -> set[Operation]:
 
 
 def routed(module: ast.Module) -> set[Operation]:
-    """Every `Route("/path", endpoint, methods=[...])` of a module, as method and path.
+    """Every `Route("/path", endpoint, methods=[...])` of a module, as method and path; and every
+    `route("METHOD", "/path", scope, endpoint)` of a face.
 
     ValueError where path or methods are not written out: a route list is to be read.
     """
     found: set[Operation] = set()
     for node in ast.walk(module):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Route":
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "route":
+            method, path = ast.literal_eval(node.args[0]), ast.literal_eval(node.args[1])
+            found.add((method, path))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Route":
             given = {word.arg: word.value for word in node.keywords}
+            if ast.unparse(node) == GUARDED:
+                continue
             path = ast.literal_eval(node.args[0])
             methods = ast.literal_eval(given["methods"]) if "methods" in given else ["GET"]
             bare = re.sub(r"\{(\w+):\w+\}", r"{\1}", path)
@@ -66,7 +74,7 @@ def test_every_route_is_in_the_contract_and_every_path_has_a_route() -> None:
 
 def test_the_scim_contract_is_the_catalogue() -> None:
     """openapi/scim.yaml describes the endpoints of RFC 7644 section 3.2 for each resource type."""
-    expected = {"/.search", "/Bulk", "/Me", "/ServiceProviderConfig"}
+    expected = {"", "/.search", "/Bulk", "/Me", "/ServiceProviderConfig"}
     for endpoint in ("/ResourceTypes", "/Schemas"):
         expected |= {endpoint, endpoint + "/{}"}
     for type in Catalogue.standard().types:
@@ -81,6 +89,7 @@ def test_the_scim_contract_is_the_catalogue() -> None:
         ('Route("/v1/users/{id}", one, methods=["GET"])', ("GET", "/v1/users/{id}")),
         ('Route("/v1/x/{rest:path}", one, methods=["PUT"])', ("PUT", "/v1/x/{rest}")),
         ('Route("/healthz", one)', ("GET", "/healthz")),
+        ('route("PUT", "/v1/x/{id}", "x:write", one)', ("PUT", "/v1/x/{id}")),
     ],
 )
 def test_a_route_is_read_off_the_code(code: str, operation: Operation) -> None:
@@ -90,5 +99,6 @@ def test_a_route_is_read_off_the_code(code: str, operation: Operation) -> None:
 
 def test_a_route_that_hides_its_path_is_refused() -> None:
     """A computed path cannot be held to a contract."""
-    with pytest.raises(ValueError, match="malformed"):
-        routed(ast.parse("Route(PREFIX + name, one)"))
+    for hidden in ("Route(PREFIX + name, one)", 'route("GET", PREFIX + name, None, one)'):
+        with pytest.raises(ValueError, match="malformed"):
+            routed(ast.parse(hidden))

@@ -21,7 +21,8 @@ async def known(on: Stage, person: Person, logon: str) -> None:
     """The directory pushes somebody, and the mapping table names their logon."""
     user = await on.push(person)
     declared = f"{on.broker.base_url}/v1/project"
-    assert (await on.admin.client.put(declared, json={"suffixes": ["EHR"]})).status_code == 200
+    said: dict[str, Any] = {"json": {"suffixes": ["EHR"]}, "headers": {"If-Match": "*"}}
+    assert (await on.admin.client.put(declared, **said)).status_code == 200
     answer = await on.engine.put(f"/v1/users/{user}/logons", json={"logons": {"EHR": logon}})
     assert answer.status_code == 200, answer.text
 

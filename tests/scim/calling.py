@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpx
@@ -86,35 +84,3 @@ def problem(answer: httpx.Response) -> tuple[int, str | None, str]:
     assert body["status"] == str(answer.status_code), body
     assert body["detail"], body
     return answer.status_code, body.get("scimType"), body["detail"]
-
-
-def as_wsgi(app: Any) -> Callable[[Any, Any], Iterable[bytes]]:
-    """An ASGI application as a WSGI one, for judges that only speak synchronously."""
-
-    def serve(environ: Any, start_response: Any) -> Iterable[bytes]:
-        answer = asyncio.run(_called(app, environ))
-        reason = f"{answer.status_code} {answer.reason_phrase}"
-        start_response(reason, list(answer.headers.items()))
-        return [answer.content]
-
-    return serve
-
-
-async def _called(app: Any, environ: Any) -> httpx.Response:
-    names = {"HTTP_AUTHORIZATION", "HTTP_ACCEPT", "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"}
-    headers = {
-        name[5:].replace("_", "-").lower(): value
-        for name, value in environ.items()
-        if name in names
-    }
-    if environ.get("CONTENT_TYPE"):
-        headers["content-type"] = environ["CONTENT_TYPE"]
-    size = int(environ.get("CONTENT_LENGTH") or 0)
-    query = "?" + environ["QUERY_STRING"] if environ.get("QUERY_STRING") else ""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app)) as client:
-        return await client.request(
-            environ["REQUEST_METHOD"],
-            "http://broker.example" + environ["PATH_INFO"] + query,
-            headers=headers,
-            content=environ["wsgi.input"].read(size),
-        )

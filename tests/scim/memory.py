@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import orjson
 
-from scim.document import Accepted, load, render, restamped, same
+from scim.cursor import Cursor
+from scim.document import Accepted, load, render, replacing, restamped, same
 from scim.endpoints import Endpoints
 from scim.errors import NotFound, ScimError, Unauthorized, Uniqueness
 from scim.etag import IfMatch
-from scim.fold import fold
 from scim.members import MemberChange
 from scim.patch import Patch
 from scim.query import Query
 from scim.resources import Attempt, Page, Resources, Stored
+from scim.rules import unique_values
 from scim.schema import Catalogue, ResourceType
 from scim.tolerance import STANDARD, Tolerance
 
 BROKER = "urn:ietf:params:scim:schemas:extension:broker:2.0:User"
 CATALOGUE = Catalogue.standard()
+
+Place: TypeAlias = tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -63,6 +67,19 @@ class MemoryDirectory:
             raise self.busy
         return MemoryResources(self, type, self.rows[type.name])
 
+    def seal(self, plain: bytes, bound: bytes) -> bytes:
+        """`plain` under its keyed hash: nobody changes it, or takes it elsewhere."""
+        return self._hash(plain, bound) + plain
+
+    def open(self, sealed: bytes, bound: bytes) -> bytes:
+        """What was sealed here."""
+        if not hmac.compare_digest(sealed[:32], self._hash(sealed[32:], bound)):
+            raise ValueError("not sealed here")
+        return sealed[32:]
+
+    def _hash(self, plain: bytes, bound: bytes) -> bytes:
+        return hmac.digest(self.base_url.encode(), bound + b"\0" + plain, "sha256")
+
     def note(self, what: Literal["read", "unreadable"]) -> None:
         """Count what is no record."""
         self.notes.append(what)
@@ -76,15 +93,21 @@ class MemoryResources:
     type: ResourceType
     rows: dict[str, Row]
 
-    async def create(self, accepted: Accepted, *, computed: frozenset[str]) -> Stored:
+    def new_id(self) -> str:
+        """An id nobody has."""
+        return secrets.token_hex(8)
+
+    async def create(
+        self, accepted: Accepted, *, computed: frozenset[str], id: str | None = None
+    ) -> Stored:
         """Keep a new resource."""
         self.directory.accepted.append(accepted)
         self._unique(accepted.document, None)
-        id, now = secrets.token_hex(8), self.directory.now()
+        id, now = id or self.new_id(), self.directory.now()
         document = render(self.type, accepted.document, id=id, version=1, created=now, changed=now)
         row = Row(id, 1, now, now, document, dict(accepted.extras))
-        row.members = self._existing(accepted.members or ())
         self.rows[id] = row
+        row.members = self._existing(accepted.members or ())
         return self._stored(row, computed)
 
     async def find(self, id: str, *, computed: frozenset[str]) -> Stored | None:
@@ -99,6 +122,7 @@ class MemoryResources:
         self.directory.accepted.append(accepted)
         row = self._row(id, if_match)
         self._unique(accepted.document, id)
+        accepted = replacing(self.type, accepted, load(row.document), row.extras)
         members = self._existing(accepted.members or ())
         self._write(row, accepted.document, accepted.extras, members)
         return self._stored(row, computed)
@@ -134,20 +158,25 @@ class MemoryResources:
 
     async def search(self, query: Query) -> Page:
         """One page of what matches, oldest first unless sorted."""
-        rows = list(self.rows.values())
-        needed = frozenset[str]()
+        sort, needed = query.sort, frozenset[str]()
         needed |= query.filter.computed if query.filter else frozenset()
-        needed |= query.sort.computed if query.sort else frozenset()
-        if query.filter or query.sort:
-            whole = [(row, self._whole(row, needed)) for row in rows]
-            if query.filter:
-                whole = [pair for pair in whole if query.filter.matches(pair[1])]
-            if query.sort:
-                key = query.sort.key
-                whole.sort(key=lambda pair: key(pair[1]), reverse=query.sort.descending)
-            rows = [row for row, _ in whole]
-        page = rows[query.start_index - 1 : query.start_index - 1 + query.count]
-        return Page(len(rows), [self._stored(row, query.computed) for row in page])
+        needed |= sort.computed if sort else frozenset()
+        whole = [(row, self._whole(row, needed)) for row in self.rows.values()]
+        if query.filter:
+            whole = [pair for pair in whole if query.filter.matches(pair[1])]
+        if sort:
+            key = sort.key
+            whole.sort(key=lambda pair: key(pair[1]), reverse=sort.descending)
+        placed = [
+            ((*sort.key(doc), row.created) if sort else (row.created,), row) for row, doc in whole
+        ]
+        total, more = len(placed), False
+        if query.cursor is None:
+            placed = placed[query.start_index - 1 : query.start_index - 1 + query.count]
+        else:
+            placed, more = _beside(placed, query.cursor, query)
+        items = [self._stored(row, query.computed)._replace(at=at) for at, row in placed]
+        return Page(total, items, more)
 
     async def refused(self, attempt: Attempt, problem: ScimError) -> None:
         """Remember it."""
@@ -161,13 +190,12 @@ class MemoryResources:
         return row
 
     def _unique(self, document: Mapping[str, Any], id: str | None) -> None:
-        """userName is unique over all Users, without case."""
-        if self.type.name != "User":
-            return
-        key = fold(document["userName"])
-        for row in self.rows.values():
-            if row.id != id and fold(load(row.document)["userName"]) == key:
-                raise Uniqueness(f'Another User has the userName "{document["userName"]}".')
+        """What the schema calls unique is, over all resources of the type."""
+        wanted = unique_values(self.type, document)
+        for row in self.rows.values() if wanted else ():
+            taken = wanted & unique_values(self.type, load(row.document))
+            if row.id != id and taken:
+                raise Uniqueness(f"Another {self.type.name} has the {min(taken)[0]}.")
 
     def _write(
         self,
@@ -244,6 +272,24 @@ class MemoryResources:
             **orjson.loads(stored.document),
             **orjson.loads(b"{" + stored.computed + b"}"),
         }
+
+
+def _beside(
+    placed: list[tuple[Place, Row]], cursor: Cursor, query: Query
+) -> tuple[list[tuple[Place, Row]], bool]:
+    """The page beside a cursor, and whether more lies behind it."""
+    descending = query.sort is not None and query.sort.descending
+
+    def before(one: Place, other: Place) -> bool:
+        if one[:-1] != other[:-1]:
+            return (one[:-1] < other[:-1]) != descending
+        return bool(one[-1] < other[-1])
+
+    if cursor.backwards:
+        side = [each for each in placed if not cursor.at or before(each[0], cursor.at)]
+        return side[-query.count :], len(side) > query.count
+    side = [each for each in placed if not cursor.at or before(cursor.at, each[0])]
+    return side[: query.count], len(side) > query.count
 
 
 @dataclass(slots=True)

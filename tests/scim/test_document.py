@@ -107,7 +107,7 @@ def test_anything_is_a_document_or_a_refusal() -> None:
         ({"emails": [{"type": "work"}, {"type": "home", "primary": True}]}, {}),
         (
             {"roles": [{"value": "A", "type": "x"}, {"value": "a", "type": "X", "display": "d"}]},
-            {"roles": [{"value": "a", "display": "d", "type": "X"}]},
+            {"roles": [{"value": "A", "type": "x", "display": "d"}]},
         ),
         (
             {"emails": [{"value": "a", "primary": True}, {"value": "b", "primary": True}]},

@@ -19,6 +19,7 @@ from scim.errors import (
     Mutability,
     NoTarget,
     ScimError,
+    TooMany,
 )
 from scim.fold import fold
 from scim.patch import MOST_OPERATIONS, Patch
@@ -26,7 +27,18 @@ from scim.tolerance import STANDARD, STRICT, Tolerance
 from scim.values import is_hollow
 from tests.scim.calling import BROKER, ENTERPRISE, PATCH_OP, patch_body
 from tests.scim.calling import USER as USER_URN
-from tests.scim.oracle import TOLERANT, USER, UserModel, kept, kinds, model_of, names, texts, users
+from tests.scim.oracle import (
+    GROUP,
+    TOLERANT,
+    USER,
+    UserModel,
+    kept,
+    kinds,
+    model_of,
+    names,
+    texts,
+    users,
+)
 
 ADA: dict[str, Any] = {
     "userName": "ada",
@@ -446,6 +458,41 @@ def test_a_patch_is_all_or_nothing(operations: list[Any]) -> None:
             USER, patch_body(op("replace", "title", "T"), *operations), STANDARD, id="u1"
         ).apply(document, {})
     assert document == ADA
+
+
+TWO_TERMS = 'roles[value eq "r1" or value eq "r2"].display'
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation", "most"),
+    [
+        ("one of two terms", op("replace", TWO_TERMS, "x"), 50),
+        ("a part of every value", op("add", "roles.display", "x"), 100),
+        ("ten values", op("remove", "roles", [{"value": f"n{n}"} for n in range(10)]), 10),
+    ],
+)
+def test_a_patch_asks_so_many_questions_and_no_more(kind: str, operation: Any, most: int) -> None:
+    """Safety 37: a PATCH over an attribute of 1,000 values is bounded by what it asks of each, so
+    no push holds the one writer for long; on few values the same operations are nothing.
+    """
+    del kind
+    many = {"userName": "a", "roles": [{"value": f"r{n}"} for n in range(1000)]}
+    few = many | {"roles": many["roles"][:3]}
+    held = Patch.parse(USER, patch_body(*[operation] * most), STANDARD)
+    beyond = Patch.parse(USER, patch_body(*[operation] * (most + 1)), STANDARD)
+    held.apply(many, {})
+    beyond.apply(few, {})
+    with pytest.raises(TooMany):
+        beyond.apply(many, {})
+
+
+def test_a_patch_reads_a_group_so_often_and_no_more() -> None:
+    """Safety 37: a filter on members reads them all; twenty of them do, and ids cost nothing."""
+    one = op("remove", 'members[display co "a"]')
+    named = op("remove", 'members[value eq "a"]')
+    Patch.parse(GROUP, patch_body(*[one] * 20, *[named] * 900), STANDARD)
+    with pytest.raises(TooMany):
+        Patch.parse(GROUP, patch_body(*[one] * 21), STANDARD)
 
 
 @pytest.mark.parametrize(

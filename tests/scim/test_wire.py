@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scim.errors import InvalidSyntax, InvalidValue, UnsupportedMedia
-from scim.wire import check_media, decoded, listed, spliced
+from scim.wire import check_media, decoded, listed, listing, opened, spliced
 
 WORDS = st.text('abAB":,{}[]\\u0 \n', max_size=6)
 JSON = st.recursive(
@@ -135,7 +136,7 @@ def test_splicing_is_what_decoding_would_do(computed: dict[str, Any], location: 
 @given(st.lists(OBJECTS, max_size=3), st.integers(0, 9), st.integers(1, 9))
 def test_a_list_is_its_items_joined(items: list[Any], total: int, start: int) -> None:
     """RFC 7644 section 3.4.2: itemsPerPage counts what is there, numbers are numbers."""
-    made = orjson.loads(listed(map(orjson.dumps, items), total, start))
+    made = orjson.loads(listed(map(orjson.dumps, items), totalResults=total, startIndex=start))
     assert made == {
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
         "totalResults": total,
@@ -143,3 +144,32 @@ def test_a_list_is_its_items_joined(items: list[Any], total: int, start: int) ->
         "startIndex": start,
         "Resources": items,
     }
+
+
+@given(
+    batches=st.lists(
+        st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=3)), max_size=3)
+    ),
+    rest=st.dictionaries(st.text(max_size=3), st.integers(0, 9), min_size=1, max_size=3),
+)
+async def test_pieces_make_what_one_piece_would(
+    batches: list[list[dict[str, str]]], rest: dict[str, int]
+) -> None:
+    """A list that comes batch by batch, empty ones too, within a resource and within a page."""
+
+    async def coming() -> AsyncIterator[list[dict[str, str]]]:
+        for batch in batches:
+            yield batch
+
+    def resource() -> AsyncIterator[bytes]:
+        return opened(orjson.dumps(rest), "members", coming())
+
+    whole = {**rest, "members": [each for batch in batches for each in batch]}
+    assert orjson.loads(b"".join([piece async for piece in resource()])) == whole
+    page = listing([b"{}", resource(), b"{}", resource()], totalResults=4)
+    assert not isinstance(page, bytes)
+    shown = orjson.loads(b"".join([piece async for piece in page]))
+    assert shown == orjson.loads(
+        listed([b"{}", *map(orjson.dumps, [whole, {}, whole])], totalResults=4)
+    )
+    assert isinstance(listing([b"{}"], totalResults=1), bytes)

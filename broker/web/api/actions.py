@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from broker.domain.callers import Caller
 from broker.domain.errors import NotFound
 from broker.service.acting import ActionAnswer, ActionRequest
 from broker.service.authenticating import Authenticating
@@ -24,28 +25,26 @@ class ActionsFace:
     access: Access
 
     def routes(self) -> list[Route]:
-        """What this face serves."""
+        """What this face serves, and the scope each of it needs."""
+        route = self.access.route
         return [
-            Route("/v1/actions/AuthenticateUser", self.perform, methods=["POST"]),
-            Route("/v1/actions", self.discovery, methods=["GET"]),
-            Route("/v1/actions/{coupon}", self.action, methods=["GET"]),
+            route("POST", "/v1/actions/AuthenticateUser", "authenticate", self.perform),
+            route("GET", "/v1/actions", "authenticate", self.discovery),
+            route("GET", "/v1/actions/{coupon}", "authenticate", self.action),
         ]
 
-    async def perform(self, request: Request) -> Response:
-        caller = await self.access.require(request, "authenticate")
+    async def perform(self, request: Request, caller: Caller) -> Response:
         asked = ActionRequest.parse(await body.read_json(request))
         return _answer(await self.authenticating.perform(caller, asked))
 
-    async def action(self, request: Request) -> Response:
-        caller = await self.access.require(request, "authenticate")
+    async def action(self, request: Request, caller: Caller) -> Response:
         coupon = request.path_params["coupon"]
         if not (coupon.isascii() and coupon.isdigit() and int(coupon[:20]) <= LARGEST_COUPON):
             raise NotFound()
         code = request.query_params.get("code")
         return _answer(await self.authenticating.get(caller, int(coupon), code))
 
-    async def discovery(self, request: Request) -> Response:
-        caller = await self.access.require(request, "authenticate")
+    async def discovery(self, _: Request, caller: Caller) -> Response:
         return json(await self.authenticating.discovery(caller))
 
 

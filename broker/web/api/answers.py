@@ -1,15 +1,22 @@
 """Answers in JSON: never kept by anybody on the way, times in RFC 3339."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, TypeVar
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from broker.domain import clock
+from broker.domain.callers import Caller
 from broker.domain.errors import Invalid, Problem
+from broker.web.access import Answering
+from broker.web.api import body
 from broker.web.errors import ConditionNeeded
+
+E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
 
 PAGE = 50
 LARGEST_PAGE = 200
@@ -28,6 +35,24 @@ def json(content: Any, status: int = 200, headers: Mapping[str, str] | None = No
 def nothing() -> Response:
     """204: it is done, and there is nothing to say."""
     return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+
+def page(
+    found: Sequence[T], limit: int, shown: Callable[[T], Any], place: Callable[[T], object]
+) -> Response:
+    """A list, and the cursor behind its last line where there may be more."""
+    more = str(place(found[-1])) if len(found) == limit else None
+    return json({"items": [shown(one) for one in found], "next_cursor": more})
+
+
+def bare(act: Callable[[Caller, str], Awaitable[T]], shown: Callable[[T], Any]) -> Answering:
+    """The answer to a request that says nothing: `act` is done to what its address names."""
+
+    async def answer(request: Request, caller: Caller) -> Response:
+        await body.nothing(request)
+        return json(shown(await act(caller, request.path_params["id"])))
+
+    return answer
 
 
 def moment(micros: int | None) -> str | None:
@@ -57,6 +82,15 @@ def number_of(cursor: str | None) -> int | None:
     if not (cursor.isascii() and cursor.isdigit()):
         raise Invalid("That is no cursor of this list.", reason="invalid-cursor")
     return int(cursor[:18])
+
+
+def chosen(request: Request, name: str, kind: type[E]) -> list[E]:
+    """The words of a closed list that a list is narrowed to; Invalid where one is none of them."""
+    try:
+        return [kind(word) for word in request.query_params.getlist(name)]
+    except ValueError:
+        problem = Problem("", "not_a_choice", f"{name} is one of {', '.join(kind)}.")
+        raise problem.alone(reason=f"unknown-{name}") from None
 
 
 def condition(request: Request) -> int | None:

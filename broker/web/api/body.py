@@ -9,7 +9,7 @@ from broker.web.api.wire import LIMIT, content, parse
 
 
 async def read(request: Request, *known: str) -> Members:
-    """The members of a request's JSON object, none but these; `settle` raises what was wrong.
+    """The members of a request's JSON object, none but these, to be read in a `with`.
 
     Malformed, TooLarge or WrongMediaType where the body is no JSON at all.
     """
@@ -29,7 +29,8 @@ async def read_json(request: Request, *, limit: int = LIMIT) -> Any:
 
 async def nothing(request: Request) -> None:
     """Demand that a request without members says nothing, or `{}`."""
-    (await read_or_empty(request)).settle()
+    with await read_or_empty(request):
+        pass
 
 
 def _closed(said: Any, known: tuple[str, ...]) -> Members:

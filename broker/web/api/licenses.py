@@ -7,11 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from broker.domain.callers import Caller
 from broker.domain.licenses import Licenses, Promotion
-from broker.service.licensing import Licensing
+from broker.service.licensing import Licensing, Queued
 from broker.web.access import Access
 from broker.web.api import body
-from broker.web.api.answers import json, number_of, page_of
+from broker.web.api.answers import json, number_of, page, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,48 +23,41 @@ class LicensesFace:
     access: Access
 
     def routes(self) -> list[Route]:
-        """What this face serves."""
+        """What this face serves, and the scope each of it needs."""
+        route = self.access.route
         return [
-            Route("/v1/licenses", self.licenses, methods=["GET"]),
-            Route("/v1/licenses", self.resize, methods=["PUT"]),
-            Route("/v1/licenses/queue", self.queue, methods=["GET"]),
+            route("GET", "/v1/licenses", "users:read", self.licenses),
+            route("PUT", "/v1/licenses", "users:admin", self.resize),
+            route("GET", "/v1/licenses/queue", "users:read", self.queue),
         ]
 
-    async def licenses(self, request: Request) -> Response:
-        caller = await self.access.require(request, "users:read")
+    async def licenses(self, _: Request, caller: Caller) -> Response:
         return json(shown(await self.licensing.state(caller.project)))
 
-    async def resize(self, request: Request) -> Response:
-        caller = await self.access.require(request, "users:admin")
-        said = await body.read(request, "capacity", "promotion", "strict")
-        capacity = said.number_or_none("capacity", least=0)
-        if not said.says("capacity"):
-            said.wrong("capacity", "required", "A number, or null for any number.")
-        promotion = None
-        if said.says("promotion"):
-            promotion = said.choice("promotion", tuple(Promotion), default=None)
-        strict = said.decided("strict") if said.says("strict") else None
-        said.settle()
+    async def resize(self, request: Request, caller: Caller) -> Response:
+        with await body.read(request, "capacity", "promotion", "strict") as said:
+            capacity = said.number_or_none("capacity", least=0)
+            if not said.says("capacity"):
+                said.wrong("capacity", "required", "A number, or null for any number.")
+            promotion = None
+            if said.says("promotion"):
+                promotion = said.choice("promotion", tuple(Promotion), default=None)
+            strict = said.decided("strict") if said.says("strict") else None
         changed = await self.licensing.capacity(
-            caller,
-            capacity,
-            promotion=Promotion(promotion) if promotion else None,
-            strict=strict,
+            caller, capacity, promotion=Promotion(promotion) if promotion else None, strict=strict
         )
         return json(shown(changed))
 
-    async def queue(self, request: Request) -> Response:
-        caller = await self.access.require(request, "users:read")
+    async def queue(self, request: Request, caller: Caller) -> Response:
         cursor, limit = page_of(request)
         found = await self.licensing.queue(
             caller.project, after=number_of(cursor) or 0, limit=limit
         )
-        items = [
-            {"place": one.place, "user_id": one.user.id, "user_name": one.user.user_name}
-            for one in found
-        ]
-        more = str(found[-1].place) if len(found) == limit else None
-        return json({"items": items, "next_cursor": more})
+        return page(found, limit, _queued, lambda one: one.place)
+
+
+def _queued(one: Queued) -> dict[str, Any]:
+    return {"place": one.place, "user_id": one.user.id, "user_name": one.user.user_name}
 
 
 def shown(licenses: Licenses) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from broker.domain.errors import Invalid, Problem
+from broker.domain.callers import Caller
 from broker.domain.pauses import State
-from broker.service.pausing import Pausing, shown
+from broker.service.pausing import Claim, Pausing, shown
 from broker.web.access import Access
 from broker.web.api import body
-from broker.web.api.answers import json, nothing, page_of
+from broker.web.api.answers import bare, chosen, json, nothing, page, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,71 +23,41 @@ class PausesFace:
     access: Access
 
     def routes(self) -> list[Route]:
-        """What this face serves."""
+        """What this face serves, and the scope each of it needs."""
+        route, of = self.access.route, self.pausing
         return [
-            Route("/v1/pauses", self.pauses, methods=["GET"]),
-            Route("/v1/pauses/{id}", self.pause, methods=["GET"]),
-            Route("/v1/pauses/{id}/claim", self.claim, methods=["POST"]),
-            Route("/v1/pauses/{id}/result", self.result, methods=["POST"]),
-            Route("/v1/pauses/{id}/end", self.end, methods=["POST"]),
-            Route("/v1/pauses/{id}/cancel", self.cancel, methods=["POST"]),
-            Route("/v1/pauses/{id}/override", self.override, methods=["POST"]),
+            route("GET", "/v1/pauses", "pauses:read", self.pauses),
+            route("GET", "/v1/pauses/{id}", "pauses:read", self.pause),
+            route("POST", "/v1/pauses/{id}/claim", "pauses:write", bare(of.claim, Claim.rendered)),
+            route("POST", "/v1/pauses/{id}/result", "pauses:write", self.result),
+            route("POST", "/v1/pauses/{id}/end", "pauses:write", bare(of.end, shown)),
+            route("POST", "/v1/pauses/{id}/cancel", "pauses:write", bare(of.cancel, shown)),
+            route("POST", "/v1/pauses/{id}/override", None, self.override),
         ]
 
-    async def pauses(self, request: Request) -> Response:
-        caller = await self.access.require(request, "pauses:read")
+    async def pauses(self, request: Request, caller: Caller) -> Response:
         cursor, limit = page_of(request, "state", "user_id", "connector")
         found = await self.pausing.page(
             caller,
-            states=_states(request.query_params.getlist("state")),
+            states=tuple(chosen(request, "state", State) or State),
             user=request.query_params.get("user_id"),
             connector=request.query_params.get("connector"),
             after=cursor or "",
             limit=limit,
         )
-        more = found[-1].id if len(found) == limit else None
-        return json({"items": [shown(pause) for pause in found], "next_cursor": more})
+        return page(found, limit, shown, lambda pause: pause.id)
 
-    async def pause(self, request: Request) -> Response:
-        caller = await self.access.require(request, "pauses:read")
+    async def pause(self, request: Request, caller: Caller) -> Response:
         return json(shown(await self.pausing.get(caller, request.path_params["id"])))
 
-    async def claim(self, request: Request) -> Response:
-        caller = await self.access.require(request, "pauses:write")
-        await body.nothing(request)
-        return json((await self.pausing.claim(caller, request.path_params["id"])).rendered())
-
-    async def result(self, request: Request) -> Response:
-        caller = await self.access.require(request, "pauses:write")
-        said = await body.read(request, "claim", "result")
-        token, word = said.text("claim"), said.choice("result", ("ran", "failed"), default=None)
-        said.settle()
+    async def result(self, request: Request, caller: Caller) -> Response:
+        with await body.read(request, "claim", "result") as said:
+            token, word = said.text("claim"), said.choice("result", ("ran", "failed"), default=None)
         how = cast(Literal["ran", "failed"], word)
         await self.pausing.result(caller, request.path_params["id"], token, how)
         return nothing()
 
-    async def end(self, request: Request) -> Response:
-        caller = await self.access.require(request, "pauses:write")
-        await body.nothing(request)
-        return json(shown(await self.pausing.end(caller, request.path_params["id"])))
-
-    async def cancel(self, request: Request) -> Response:
-        caller = await self.access.require(request, "pauses:write")
-        await body.nothing(request)
-        return json(shown(await self.pausing.cancel(caller, request.path_params["id"])))
-
-    async def override(self, request: Request) -> Response:
-        caller = await self.access.administrator(request)
-        said = await body.read(request, "reason")
-        reason = said.text("reason")
-        said.settle()
+    async def override(self, request: Request, caller: Caller) -> Response:
+        with await body.read(request, "reason") as said:
+            reason = said.text("reason")
         return json(shown(await self.pausing.override(caller, request.path_params["id"], reason)))
-
-
-def _states(words: list[str]) -> tuple[State, ...]:
-    """The states a list is asked for; all where it names none."""
-    try:
-        return tuple(State(word) for word in words) or tuple(State)
-    except ValueError:
-        problem = Problem("", "not_a_choice", f"state is one of {', '.join(State)}.")
-        raise Invalid(problem.detail, reason="unknown-state", problems=(problem,)) from None

@@ -11,7 +11,7 @@ from broker.service.projects import UNSAID, Projects, SignIn
 from broker.service.reading import Members
 from broker.web.access import Access
 from broker.web.api import body
-from broker.web.api.answers import json
+from broker.web.api.answers import condition, json
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +23,13 @@ class ProjectFace:
 
     def routes(self) -> list[Route]:
         """What this face serves."""
+        route = self.access.route
         return [
-            Route("/v1/project", self.project, methods=["GET"]),
-            Route("/v1/project", self.change, methods=["PUT"]),
+            route("GET", "/v1/project", None, self.project),
+            route("PUT", "/v1/project", None, self.change),
         ]
 
-    async def project(self, request: Request) -> Response:
-        return await self.shown(await self.access.administrator(request))
-
-    async def change(self, request: Request) -> Response:
-        caller = await self.access.administrator(request)
-        said = await body.read(request, "oidc", "suffixes")
-        oidc, suffixes = said.inner_or_none("oidc"), said.texts("suffixes")
-        sign_in = None if oidc is None else _sign_in(oidc)
-        said.settle()
-        await self.projects.change(
-            caller.project, by=caller.actor, sign_in=sign_in, suffixes=suffixes
-        )
-        return await self.shown(caller)
-
-    async def shown(self, caller: Caller) -> Response:
+    async def project(self, _: Request, caller: Caller) -> Response:
         found = await self.projects.get(caller.project)
         oidc = None
         if found.oidc_issuer is not None:
@@ -53,7 +40,18 @@ class ProjectFace:
                 "claim": found.oidc_claim,
             }
         suffixes = await self.projects.suffixes(caller.project)
-        return json({"id": found.id, "name": found.name, "oidc": oidc, "suffixes": suffixes})
+        shown = {"id": found.id, "name": found.name, "oidc": oidc, "suffixes": suffixes}
+        return json(shown, headers={"ETag": f'"{found.version}"'})
+
+    async def change(self, request: Request, caller: Caller) -> Response:
+        version = condition(request)
+        with await body.read(request, "oidc", "suffixes") as said:
+            oidc, suffixes = said.inner_or_none("oidc"), said.texts("suffixes")
+            sign_in = None if oidc is None else _sign_in(oidc)
+        await self.projects.change(
+            caller.project, by=caller.actor, sign_in=sign_in, suffixes=suffixes, version=version
+        )
+        return await self.project(request, caller)
 
 
 def _sign_in(said: Members) -> SignIn:

@@ -7,11 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from broker.domain.callers import Caller
 from broker.domain.runs import Record, Run
 from broker.service.syncing import DirectoryView, RunView, Syncing
 from broker.web.access import Access
 from broker.web.api import body
-from broker.web.api.answers import json, moment, number_of, page_of
+from broker.web.api.answers import json, moment, number_of, page, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,35 +23,32 @@ class DirectoriesFace:
     access: Access
 
     def routes(self) -> list[Route]:
-        """What this face serves."""
+        """What this face serves, and the scope each of it needs."""
+        route = self.access.route
         return [
-            Route("/v1/directories", self.directories, methods=["GET"]),
-            Route("/v1/directories", self.add, methods=["POST"]),
-            Route("/v1/directories/{id}", self.directory, methods=["GET"]),
-            Route("/v1/runs", self.runs, methods=["GET"]),
-            Route("/v1/runs/{id}", self.run, methods=["GET"]),
-            Route("/v1/runs/{id}/records", self.records, methods=["GET"]),
+            route("GET", "/v1/directories", "directories:read", self.directories),
+            route("POST", "/v1/directories", "directories:write", self.add),
+            route("GET", "/v1/directories/{id}", "directories:read", self.directory),
+            route("GET", "/v1/runs", "directories:read", self.runs),
+            route("GET", "/v1/runs/{id}", "directories:read", self.run),
+            route("GET", "/v1/runs/{id}/records", "directories:read", self.records),
         ]
 
-    async def directories(self, request: Request) -> Response:
-        caller = await self.access.require(request, "directories:read")
+    async def directories(self, _: Request, caller: Caller) -> Response:
         found = await self.syncing.directories(caller.project)
         return json(
             {"items": [_directory(self.access, each) for each in found], "next_cursor": None}
         )
 
-    async def directory(self, request: Request) -> Response:
-        caller = await self.access.require(request, "directories:read")
+    async def directory(self, request: Request, caller: Caller) -> Response:
         found = await self.syncing.directory(caller.project, request.path_params["id"])
         return json(_directory(self.access, found))
 
-    async def add(self, request: Request) -> Response:
-        caller = await self.access.require(request, "directories:write")
-        said = await body.read(request, "name", "tolerance", "window_s")
-        name = said.text("name")
-        tolerance = said.choice("tolerance", ("standard", "strict"), default="standard")
-        window_s = said.number("window_s", default=300)
-        said.settle()
+    async def add(self, request: Request, caller: Caller) -> Response:
+        with await body.read(request, "name", "tolerance", "window_s") as said:
+            name = said.text("name")
+            tolerance = said.choice("tolerance", ("standard", "strict"), default="standard")
+            window_s = said.number("window_s", default=300)
         made, token = await self.syncing.add(
             caller.project,
             name,
@@ -58,30 +56,26 @@ class DirectoriesFace:
             tolerance=tolerance or "standard",
             window_s=window_s,
         )
-        return json(_directory(self.access, DirectoryView(made, None)) | {"token": token}, 201)
+        view = await self.syncing.directory(caller.project, made.id)
+        return json(_directory(self.access, view) | {"token": token}, 201)
 
-    async def runs(self, request: Request) -> Response:
-        caller = await self.access.require(request, "directories:read")
+    async def runs(self, request: Request, caller: Caller) -> Response:
         cursor, limit = page_of(request, "directory")
         found = await self.syncing.runs(
             caller.project, request.query_params.get("directory"), before=cursor, limit=limit
         )
-        more = found[-1].id if len(found) == limit else None
-        return json({"items": [_run(each) for each in found], "next_cursor": more})
+        return page(found, limit, _run, lambda run: run.id)
 
-    async def run(self, request: Request) -> Response:
-        caller = await self.access.require(request, "directories:read")
+    async def run(self, request: Request, caller: Caller) -> Response:
         return json(_viewed(await self.syncing.run(caller.project, request.path_params["id"])))
 
-    async def records(self, request: Request) -> Response:
-        caller = await self.access.require(request, "directories:read")
+    async def records(self, request: Request, caller: Caller) -> Response:
         cursor, limit = page_of(request)
         id = request.path_params["id"]
         found = await self.syncing.records(
             caller.project, id, after=number_of(cursor) or 0, limit=limit
         )
-        more = str(found[-1][0]) if len(found) == limit else None
-        return json({"items": [_record(each) for _, each in found], "next_cursor": more})
+        return page(found, limit, lambda one: _record(one[1]), lambda one: one[0])
 
 
 def _directory(access: Access, view: DirectoryView) -> dict[str, Any]:
@@ -94,6 +88,14 @@ def _directory(access: Access, view: DirectoryView) -> dict[str, Any]:
         "window_s": directory.window_s,
         "base_url": f"{access.base_url}/scim/v2/{directory.id}",
         "created_at": moment(directory.created_at),
+        "tokens": [
+            {
+                "id": each["id"],
+                "created_at": moment(each["created_at"]),
+                "last_used_at": moment(each["last_used_at"]),
+            }
+            for each in view.tokens
+        ],
         "last_run": _run(last) if last else None,
     }
 

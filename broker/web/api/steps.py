@@ -7,11 +7,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from broker.domain.callers import Caller
 from broker.service.asking import StepRequest
 from broker.service.resolving import Resolving
 from broker.web.access import Access
 from broker.web.api import body
-from broker.web.api.answers import json, moment, number_of, page_of
+from broker.web.api.answers import json, moment, number_of, page, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +23,19 @@ class StepsFace:
     access: Access
 
     def routes(self) -> list[Route]:
-        """What this face serves."""
+        """What this face serves, and the scope each of it needs."""
+        route = self.access.route
         return [
-            Route("/v1/resolve", self.resolve, methods=["POST"]),
-            Route("/v1/decisions", self.decisions, methods=["GET"]),
-            Route("/v1/decisions/{id}", self.decision, methods=["GET"]),
+            route("POST", "/v1/resolve", "resolve", self.resolve),
+            route("GET", "/v1/decisions", "resolve", self.decisions),
+            route("GET", "/v1/decisions/{id}", "resolve", self.decision),
         ]
 
-    async def resolve(self, request: Request) -> Response:
-        caller = await self.access.require(request, "resolve")
+    async def resolve(self, request: Request, caller: Caller) -> Response:
         asked = StepRequest.parse(await body.read_json(request))
         return json((await self.resolving.resolve(caller, asked)).rendered())
 
-    async def decision(self, request: Request) -> Response:
-        caller = await self.access.require(request, "resolve")
+    async def decision(self, request: Request, caller: Caller) -> Response:
         found, lines = await self.resolving.decision(caller, request.path_params["id"])
         traced = caller.may("explain")  # how the rules are built is a right of its own
         return json(
@@ -51,8 +51,7 @@ class StepsFace:
             }
         )
 
-    async def decisions(self, request: Request) -> Response:
-        caller = await self.access.require(request, "resolve")
+    async def decisions(self, request: Request, caller: Caller) -> Response:
         cursor, limit = page_of(request, "user_id", "execution")
         found = await self.resolving.report(
             caller,
@@ -62,19 +61,14 @@ class StepsFace:
             limit=limit,
         )
         traced = caller.may("explain")
-        items = [
-            {
-                "decision_id": ran.decision,
-                "key": ran.key,
-                "execution": ran.execution,
-                "step": ran.step,
-                "attempt": ran.attempt,
-                **_line(asdict(ran.line), traced),
-            }
-            for ran in found
-        ]
-        more = str(found[-1].n) if len(found) == limit else None
-        return json({"items": items, "next_cursor": more})
+        return page(found, limit, lambda ran: _ran(ran, traced), lambda ran: ran.n)
+
+
+def _ran(ran: Any, traced: bool) -> dict[str, Any]:
+    """A line of the ran-as report, with the attempt it belongs to."""
+    said = asdict(ran)
+    decision, line, _ = said.pop("decision"), said.pop("line"), said.pop("n")
+    return {"decision_id": decision, **said, **_line(line, traced)}
 
 
 def _line(line: dict[str, Any], traced: bool) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from broker.domain.errors import Invalid, Problem
+from broker.domain.callers import Caller
 from broker.domain.users import Status, User
 from broker.service.licensing import Licensing
 from broker.service.managing import Managing, Person
 from broker.web.access import Access
 from broker.web.api import body
-from broker.web.api.answers import json, moment, nothing, page_of
+from broker.web.api.answers import bare, chosen, json, moment, nothing, page, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,85 +25,60 @@ class UsersFace:
     access: Access
 
     def routes(self) -> list[Route]:
-        """What this face serves."""
+        """What this face serves, and the scope each of it needs."""
+        route, of = self.access.route, self.licensing
         return [
-            Route("/v1/users", self.users, methods=["GET"]),
-            Route("/v1/users/{id}", self.user, methods=["GET"]),
-            Route("/v1/users/{id}/activate", self.activate, methods=["POST"]),
-            Route("/v1/users/{id}/suspend", self.suspend, methods=["POST"]),
-            Route("/v1/users/{id}/reinstate", self.reinstate, methods=["POST"]),
-            Route("/v1/users/{id}/invite", self.invite, methods=["POST"]),
-            Route("/v1/users/{id}/logons", self.logons, methods=["PUT"]),
-            Route("/v1/users/{id}/user-authentication", self.flag, methods=["PUT"]),
-            Route("/v1/user-authentication", self.flags, methods=["PUT"]),
-            Route("/v1/logins", self.login, methods=["POST"]),
+            route("GET", "/v1/users", "users:read", self.users),
+            route("GET", "/v1/users/{id}", "users:read", self.user),
+            route("POST", "/v1/users/{id}/activate", "users:admin", bare(of.activate, shown)),
+            route("POST", "/v1/users/{id}/suspend", "users:admin", self.suspend),
+            route("POST", "/v1/users/{id}/reinstate", "users:admin", bare(of.reinstate, shown)),
+            route("POST", "/v1/users/{id}/invite", "users:admin", bare(of.invite, shown)),
+            route("PUT", "/v1/users/{id}/logons", "logons:write", self.logons),
+            route("PUT", "/v1/users/{id}/user-authentication", "users:admin", self.flag),
+            route("PUT", "/v1/user-authentication", "users:admin", self.flags),
+            route("POST", "/v1/logins", "logins:write", self.login),
         ]
 
-    async def users(self, request: Request) -> Response:
-        caller = await self.access.require(request, "users:read")
+    async def users(self, request: Request, caller: Caller) -> Response:
         cursor, limit = page_of(request, "status", "directory")
         found = await self.managing.page(
             caller,
-            status=_status(request.query_params.get("status")),
+            status=next(iter(chosen(request, "status", Status)), None),
             directory=request.query_params.get("directory"),
             after=cursor or "",
             limit=limit,
         )
-        more = found[-1].id if len(found) == limit else None
-        return json({"items": [shown(user) for user in found], "next_cursor": more})
+        return page(found, limit, shown, lambda user: user.id)
 
-    async def user(self, request: Request) -> Response:
-        caller = await self.access.require(request, "users:read")
+    async def user(self, request: Request, caller: Caller) -> Response:
         return json(whole(await self.managing.get(caller, request.path_params["id"])))
 
-    async def activate(self, request: Request) -> Response:
-        caller = await self.access.require(request, "users:admin")
-        await body.nothing(request)
-        return json(shown(await self.licensing.activate(caller, request.path_params["id"])))
-
-    async def suspend(self, request: Request) -> Response:
-        caller = await self.access.require(request, "users:admin")
-        said = await body.read_or_empty(request, "reason")
-        reason = said.text_or_none("reason")
-        said.settle()
+    async def suspend(self, request: Request, caller: Caller) -> Response:
+        with await body.read_or_empty(request, "reason") as said:
+            reason = said.text_or_none("reason")
         return json(shown(await self.licensing.suspend(caller, request.path_params["id"], reason)))
 
-    async def reinstate(self, request: Request) -> Response:
-        caller = await self.access.require(request, "users:admin")
-        await body.nothing(request)
-        return json(shown(await self.licensing.reinstate(caller, request.path_params["id"])))
-
-    async def invite(self, request: Request) -> Response:
-        caller = await self.access.require(request, "users:admin")
-        await body.nothing(request)
-        return json(shown(await self.licensing.invite(caller, request.path_params["id"])))
-
-    async def logons(self, request: Request) -> Response:
-        caller = await self.access.require(request, "logons:write")
-        said = await body.read(request, "logons")
-        given = said.texts_by_name("logons")
-        if not said.says("logons"):
-            said.wrong("logons", "required", "Every logon by its suffix.")
-        said.settle()
+    async def logons(self, request: Request, caller: Caller) -> Response:
+        with await body.read(request, "logons") as said:
+            given = said.texts_by_name("logons")
+            if not said.says("logons"):
+                said.wrong("logons", "required", "Every logon by its suffix.")
         return json(whole(await self.managing.set_logons(caller, request.path_params["id"], given)))
 
-    async def flag(self, request: Request) -> Response:
-        caller = await self.access.require(request, "users:admin")
-        said = await body.read(request, "enabled")
-        enabled = said.decided("enabled")
-        said.settle()
+    async def flag(self, request: Request, caller: Caller) -> Response:
+        with await body.read(request, "enabled") as said:
+            enabled = said.decided("enabled")
         ids = [request.path_params["id"]]
         await self.managing.set_user_authentication(caller, ids, enabled=enabled)
         return nothing()
 
-    async def flags(self, request: Request) -> Response:
-        caller = await self.access.require(request, "users:admin")
-        said = await body.read(request, "enabled", "group", "users")
-        enabled, group = said.decided("enabled"), said.text_or_none("group")
-        ids = said.texts("users", limit=1000)
-        if bool(ids) is (group is not None):
-            said.wrong("users", "not_one_way", "Either users or group says who is meant.")
-        said.settle()
+    async def flags(self, request: Request, caller: Caller) -> Response:
+        with await body.read(request, "enabled", "group", "users") as said:
+            enabled, group = said.decided("enabled"), said.text_or_none("group")
+            ids = said.texts("users", limit=1000)
+            if bool(ids) is (group is not None):
+                said.wrong("users", "not_one_way", "Either users or group says who is meant.")
         if group is not None:
             count = await self.managing.set_group_user_authentication(
                 caller, group, enabled=enabled
@@ -112,13 +87,11 @@ class UsersFace:
             count = await self.managing.set_user_authentication(caller, ids, enabled=enabled)
         return json({"changed": count})
 
-    async def login(self, request: Request) -> Response:
-        caller = await self.access.require(request, "logins:write")
-        said = await body.read(request, "subject")
-        subject = said.subject("subject")
-        if subject is None:
-            said.wrong("subject", "required", "Somebody logs in: say who.")
-        said.settle()
+    async def login(self, request: Request, caller: Caller) -> Response:
+        with await body.read(request, "subject") as said:
+            subject = said.subject("subject")
+            if subject is None:
+                said.wrong("subject", "required", "Somebody logs in: say who.")
         assert subject is not None
         came = await self.licensing.log_in(caller.project, subject, caller.actor)
         return json(
@@ -154,14 +127,3 @@ def whole(person: Person) -> dict[str, Any]:
     """A person on their own: with their place, their logons and why they are (not) active."""
     said = {"place": person.place, "why": person.why, "logons": dict(person.logons)}
     return shown(person.user) | said
-
-
-def _status(word: str | None) -> Status | None:
-    if word is None:
-        return None
-    try:
-        return Status(word)
-    except ValueError:
-        among = ", ".join(Status)
-        problem = Problem("", "not_a_choice", f"status is one of {among}.")
-        raise Invalid(problem.detail, reason="unknown-status", problems=(problem,)) from None

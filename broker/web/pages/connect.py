@@ -13,7 +13,7 @@ from broker.domain.links import Purpose
 from broker.service.authenticating import ActionPage, Authenticating
 from broker.service.authorizing import Authorizing
 from broker.service.callers import Callers
-from broker.service.keeping import Completed
+from broker.service.completing import Completed
 from broker.service.signing_in import SigningIn
 from broker.service.vouching import Vouching
 from broker.web.access import Access, person

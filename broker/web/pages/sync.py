@@ -45,10 +45,7 @@ class SyncPages:
         caller = await _administrator(self.access, request)
         view = await self.syncing.directory(caller.project, request.path_params["id"])
         runs = await self.syncing.runs(
-            caller.project,
-            view.directory.id,
-            before=request.query_params.get("before"),
-            limit=RUNS,
+            caller.project, view.directory.id, before=request.query_params.get("before"), limit=RUNS
         )
         older = runs[-1].id if len(runs) == RUNS else None
         return self.site.page("history.html", administrator=True, view=view, runs=runs, older=older)

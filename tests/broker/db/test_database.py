@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from asyncio import gather
 
 import pytest
@@ -94,6 +95,24 @@ async def test_a_caller_that_goes_away_does_not_undo_its_unit(db: Database) -> N
         return await db.read(names) == ["after", "kept"]
 
     await until(both_are_kept)
+
+
+async def test_a_read_is_one_snapshot_and_leaves_room_for_others(db: Database) -> None:
+    """Whatever others write or read while a unit reads, it sees what it saw at first."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def twice(tx: Transaction) -> tuple[list[str], list[str]]:
+        before = names(tx)
+        began.set()
+        assert go_on.wait(30)
+        return before, names(tx)
+
+    reading = asyncio.create_task(db.read(twice))
+    await asyncio.to_thread(began.wait, 30)
+    await db.write(keep, "late")
+    assert [await db.read(names), await db.peek(names)] == [["late"], ["late"]]
+    go_on.set()
+    assert await reading == ([], [])
 
 
 async def test_the_time_of_a_transaction_is_the_clock_handed_in(

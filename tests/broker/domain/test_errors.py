@@ -40,3 +40,16 @@ def test_an_error_carries_what_the_caller_can_do() -> None:
     )
     assert (str(error), error.reason, error.next) == ("One problem", "bad-name", "Name it.")
     assert (error.problems, error.retry_after_s) == ((problem,), 3)
+
+
+def test_a_problem_alone_refuses_a_request() -> None:
+    """Its sentence is the answer's, its code in kebab-case the reason unless another is said."""
+    problem = errors.Problem("/name", "name_mismatch", "Type the name as it is.")
+    error = problem.alone(next="Type it again.")
+    assert (str(error), error.reason, error.next) == (
+        "Type the name as it is.",
+        "name-mismatch",
+        "Type it again.",
+    )
+    assert error.problems == (problem,)
+    assert problem.alone(reason="other-name").reason == "other-name"

@@ -236,6 +236,12 @@ def test_every_question_has_exactly_one_row() -> None:
             assert decision.row == ("F20" if facts.ran_as_user else willing.row)
 
 
+def test_what_is_not_said_is_none() -> None:
+    """F1: facts nobody gave stand for no connector, no person and no token, so nothing runs."""
+    assert decide(Facts()).row == "F1"
+    assert decide(Facts(connector_available=True)).row == "F18a"
+
+
 def test_every_row_is_reached() -> None:
     """F1 to F20, F18 as two: none is dead wood, and none is missing from the list above."""
     numbers = [*range(1, 18), "18a", "18b", 19, 20]

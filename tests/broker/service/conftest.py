@@ -1,4 +1,4 @@
-"""The pretend programs, and a broker over each database that knows them."""
+"""The pretend programs, and a broker over each database that knows them; steps that run there."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ import pytest
 
 from broker.db.database import Database
 from broker.demo.simulator import Simulator
+from broker.domain.callers import Caller
+from tests import proof, stepping
 from tests.broker.service import outside
 from tests.broker.service.outside import Outside
+from tests.scene import Scene
+from tests.stepping import World
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +29,22 @@ async def world(db: Database, programs: Simulator) -> AsyncIterator[Outside]:
     async with outside.opened(db, programs) as opened:
         yield opened
         await opened.vault.landed()
+
+
+@pytest.fixture
+async def at(db: Database) -> AsyncIterator[World]:
+    """A project in which steps run, and which believes the pretend identity provider."""
+    async with stepping.world(db) as made:
+        yield await proof.believing(made)
+
+
+@pytest.fixture
+async def engine(at: World) -> Caller:
+    """A key that may present id_tokens of the pretend identity provider."""
+    return await at.key(evidence=((at.simulator.identity.issuer, proof.AUDIENCE),))
+
+
+@pytest.fixture
+async def scene(at: World) -> Scene:
+    """A step may wait here."""
+    return await Scene.made(at)

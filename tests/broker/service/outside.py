@@ -27,9 +27,9 @@ from broker.domain.tokens import Grant, TokenSet
 from broker.domain.users import License, Status, User
 from broker.service.authorizing import Authorizing
 from broker.service.callers import Callers
+from broker.service.completing import Completed
 from broker.service.connecting import Connecting
 from broker.service.forms import Said
-from broker.service.keeping import Completed
 from broker.service.programs import Programs
 from broker.service.vault import Vault
 from broker.store import projects, tokens, users
@@ -276,7 +276,7 @@ async def _built(db: Database, programs: Simulator, egress: Egress, name: str) -
         callers=callers,
         vault=vault,
         authorizing=authorizing,
-        connecting=Connecting(db, authorizing),
+        connecting=Connecting(db, vault),
         administrator=administrator,
         app=app,
     )

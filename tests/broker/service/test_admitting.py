@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import orjson
 import pytest
 
-from broker.db.database import Database
 from broker.domain.errors import Forbidden, Invalid, Unknown
-from tests.stepping import END, KIM, World, asked, world
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project in which steps run."""
-    async with world(db) as made:
-        yield made
+from tests.stepping import END, KIM, World, asked
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-
-from broker.db.database import Database
 from tests.stepping import (
     ANA,
     DEAD,
@@ -19,15 +15,7 @@ from tests.stepping import (
     WARNED,
     World,
     asked,
-    world,
 )
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project in which steps run."""
-    async with world(db) as made:
-        yield made
 
 
 async def test_off_is_as_before(at: World) -> None:

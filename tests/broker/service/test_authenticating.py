@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import orjson
 import pytest
 
-from broker.db.database import Database
 from broker.domain.callers import Caller
 from broker.domain.errors import Forbidden, Unknown
 from broker.domain.users import Status
 from tests.clocks import MovableClock
 from tests.counting import Counting
 from tests.proof import (
-    AUDIENCE,
     NAME,
     STATUS,
-    believing,
     evidence,
     known,
     logon,
     performed,
     request,
 )
-from tests.stepping import World, world
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project that believes the pretend identity provider."""
-    async with world(db) as made:
-        yield await believing(made)
-
-
-@pytest.fixture
-async def engine(at: World) -> Caller:
-    """A key that may present id_tokens of the pretend identity provider."""
-    return await at.key(evidence=((at.simulator.identity.issuer, AUDIENCE),))
+from tests.stepping import World
 
 
 async def test_pass(at: World, engine: Caller) -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from broker.db.database import Database
 from broker.domain.actions import State
 from broker.domain.callers import Caller
 from broker.domain.clock import MINUTE, SECOND
@@ -17,18 +15,11 @@ from broker.domain.users import Status
 from broker.service.acting import ActionAnswer, ActionRequest
 from broker.store import actions
 from tests.clocks import MovableClock
-from tests.proof import NAME, STATUS, believing, known, logon
-from tests.stepping import PUBLIC_URL, World, world
+from tests.proof import NAME, STATUS, known, logon
+from tests.stepping import PUBLIC_URL, World
 
 RETURN_URL = "https://engine.example/back?flow=7"
 EHR = "AuthenticateUser.In.ExpectedUserLogon.EHR"
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project that believes the pretend identity provider."""
-    async with world(db) as made:
-        yield await believing(made)
 
 
 @pytest.fixture

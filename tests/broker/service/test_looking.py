@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from broker.db.database import Database, Transaction
+from broker.db.database import Transaction
 from broker.domain.connectors import State as ConnectorState
 from broker.domain.errors import NotFound
 from broker.domain.steps import Outcome
 from broker.domain.users import Status, SuspendedBy
 from broker.store import logons
-from tests.stepping import END, KIM, World, asked, world
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project in which steps run."""
-    async with world(db) as made:
-        yield made
+from tests.stepping import END, KIM, World, asked
 
 
 async def test_unknown_connector(at: World) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from broker.db.database import Database
 from broker.domain.clock import MINUTE, SECOND
 from broker.domain.connectors import Policy
 from broker.domain.errors import Conflict, Forbidden
@@ -16,20 +13,7 @@ from broker.service.pausing import shown
 from broker.store import pauses
 from tests.clocks import MovableClock
 from tests.scene import Scene
-from tests.stepping import DEAD, KIM, LATER, PAUSE, World, asked, on, world
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project in which steps run."""
-    async with world(db) as made:
-        yield made
-
-
-@pytest.fixture
-async def scene(at: World) -> Scene:
-    """A step may wait here."""
-    return await Scene.made(at)
+from tests.stepping import DEAD, KIM, LATER, PAUSE, World, asked, on
 
 
 async def test_waiting_and_resumed(scene: Scene, at: World) -> None:

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 
-from broker.db.database import Database
 from broker.domain.clock import MINUTE, SECOND
 from broker.domain.errors import BrokerError, Conflict, Forbidden, NotFound, Unknown
 from broker.domain.pauses import State
 from broker.service.pausing import Claim
 from tests.clocks import MovableClock
 from tests.scene import Scene
-from tests.stepping import World, world
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project in which steps run."""
-    async with world(db) as made:
-        yield made
-
-
-@pytest.fixture
-async def scene(at: World) -> Scene:
-    """A step may wait here."""
-    return await Scene.made(at)
+from tests.stepping import World
 
 
 async def test_exactly_one_claims(scene: Scene, at: World) -> None:

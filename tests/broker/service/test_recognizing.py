@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 import pytest
 
-from broker.db.database import Database
 from broker.demo.world import Trouble
 from broker.domain.callers import Caller
 from broker.domain.clock import MINUTE
@@ -23,28 +21,13 @@ from tests.proof import (
     OTHER,
     PERSON,
     STATUS,
-    believing,
     evidence,
     known,
     logon,
     performed,
     request,
 )
-from tests.stepping import World, world
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project that believes the pretend identity provider."""
-    async with world(db) as made:
-        yield await believing(made)
-
-
-@pytest.fixture
-async def engine(at: World) -> Caller:
-    """A key that may present id_tokens of the pretend identity provider."""
-    return await at.key(evidence=((at.simulator.identity.issuer, AUDIENCE),))
-
+from tests.stepping import World
 
 ATTACKS = {
     "older than 5 minutes": ({"age_s": 301}, "evidence_too_old"),

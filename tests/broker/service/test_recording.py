@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import orjson
-import pytest
 
-from broker.db.database import Database
-from tests.stepping import KIM, WARNED, World, asked, world
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project in which steps run."""
-    async with world(db) as made:
-        yield made
+from tests.stepping import KIM, WARNED, World, asked
 
 
 async def test_warning_reaches_the_panel(at: World) -> None:

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from broker.db.database import Database
 from broker.domain.connectors import State as ConnectorState
 from broker.domain.errors import Invalid
 from broker.domain.users import License, Status, SuspendedBy
 from broker.service.answering import Wait
-from tests.stepping import DEAD, END, FALLBACK, KIM, LATER, OFF, PAUSE, WARNED, World, asked, world
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project in which steps run."""
-    async with world(db) as made:
-        yield made
+from tests.stepping import DEAD, END, FALLBACK, KIM, LATER, OFF, PAUSE, WARNED, World, asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import psycopg
 import pytest
 
 from broker.db import seal
-from broker.db.database import Database, Transaction, Unavailable
+from broker.db.database import Transaction, Unavailable
 from broker.db.seal import Seal
 from broker.demo.world import Trouble
 from broker.domain.clock import HOUR, MINUTE
@@ -19,15 +18,8 @@ from broker.domain.connectors import State as ConnectorState
 from broker.service.answering import Wait
 from broker.store import tokens
 from tests.counting import Counting
-from tests.stepping import DEAD, END, EXPIRED, FALLBACK, KIM, OFF, World, asked, world
+from tests.stepping import DEAD, END, EXPIRED, FALLBACK, KIM, OFF, World, asked
 from tests.waiting import until
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project in which steps run."""
-    async with world(db) as made:
-        yield made
 
 
 def refreshes(at: World) -> int:

@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
-
-from broker.db.database import Database
 from broker.domain.callers import Caller
 from broker.service.signing import Signing, canonical
 from tests.detached import is_signed
 from tests.proof import (
-    AUDIENCE,
     NAME,
-    believing,
     evidence,
     known,
     request,
 )
-from tests.stepping import World, world
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project that believes the pretend identity provider."""
-    async with world(db) as made:
-        yield await believing(made)
-
-
-@pytest.fixture
-async def engine(at: World) -> Caller:
-    """A key that may present id_tokens of the pretend identity provider."""
-    return await at.key(evidence=((at.simulator.identity.issuer, AUDIENCE),))
+from tests.stepping import World
 
 
 async def test_signed_answers(at: World, engine: Caller) -> None:

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from broker.db.database import Database, Transaction
-from broker.domain.clock import SECOND
+from broker.domain.clock import HOUR, SECOND
 from broker.domain.errors import Conflict, Invalid, NotFound
 from broker.domain.runs import State
 from tests import pushing
@@ -181,9 +181,38 @@ async def test_two_tokens_live_during_a_rotation(house: House, push: Pusher) -> 
     for token in (push.token, second):
         answer = await push("GET", "/Users", headers={"authorization": f"Bearer {token}"})
         assert answer.status_code == 200
+    with pytest.raises(Conflict, match="two living tokens"):
+        await house.syncing.add_token(house.project, push.directory.id, by="operator")
     id = "tok_" + push.token.split("_")[1]
     await house.callers.revoke_token(house.project, id, by="operator")
     assert (await push("GET", "/Users")).status_code == 401
+    await house.syncing.add_token(house.project, push.directory.id, by="operator")
+
+
+async def test_it_shows_which_token_is_used(
+    house: House, push: Pusher, clock: MovableClock
+) -> None:
+    """Only the right secret counts as use: somebody who guesses at an id moves nothing."""
+
+    async def last_used() -> list[int | None]:
+        await house.callers.flush()
+        view = await house.syncing.directory(house.project, push.directory.id)
+        assert [view] == await house.syncing.directories(house.project)
+        return [token["last_used_at"] for token in view.tokens]
+
+    await house.syncing.add_token(house.project, push.directory.id, by="operator")
+    assert await last_used() == [None, None]
+    await push("GET", "/Users", headers={"authorization": f"Bearer {push.token}x"})
+    assert await last_used() == [None, None]
+    await push("GET", "/Users")
+    first, unused = await last_used()
+    assert first is not None
+    assert unused is None
+    clock.advance(HOUR)
+    guessed = push.token.rpartition("_")[0] + "_guess"
+    answer = await push("GET", "/Users", headers={"authorization": f"Bearer {guessed}"})
+    assert answer.status_code == 401
+    assert await last_used() == [first, None]
 
 
 async def test_a_directory_has_a_name_of_its_own(house: House, push: Pusher) -> None:

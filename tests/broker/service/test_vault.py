@@ -17,7 +17,7 @@ from broker.domain.tokens import State, TokenSet
 from broker.domain.users import User
 from broker.service.forms import Said
 from broker.service.programs import Programs
-from broker.service.settling import Standing
+from broker.service.refreshing import Standing
 from broker.service.vault import Vault
 from broker.store import connectors, tokens
 from tests.broker.service.outside import KIM, ROBOT, Outside

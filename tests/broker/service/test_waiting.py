@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
-from broker.db.database import Database, Transaction
+from broker.db.database import Transaction
 from broker.domain.clock import DAY, HOUR, SECOND
 from broker.domain.errors import Conflict, Forbidden
 from broker.domain.pauses import State
@@ -16,20 +15,7 @@ from broker.domain.users import License, Status, SuspendedBy
 from broker.store import pauses, users
 from tests.clocks import MovableClock
 from tests.scene import Scene
-from tests.stepping import DEAD, KIM, World, asked, world
-
-
-@pytest.fixture
-async def at(db: Database) -> AsyncIterator[World]:
-    """A project in which steps run."""
-    async with world(db) as made:
-        yield made
-
-
-@pytest.fixture
-async def scene(at: World) -> Scene:
-    """A step may wait here."""
-    return await Scene.made(at)
+from tests.stepping import DEAD, KIM, World, asked
 
 
 async def test_one_letter_a_day(scene: Scene, at: World, clock: MovableClock) -> None:

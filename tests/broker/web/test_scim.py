@@ -70,3 +70,60 @@ async def test_a_database_that_is_away_is_busy_and_no_fault(db: Database) -> Non
     ):
         with pytest.raises(Busy):
             await asked
+
+
+@pytest.mark.parametrize("sort", ["", "&sortBy=userName", "&sortBy=displayName", "&sortBy=id"])
+@pytest.mark.parametrize("order", ["", "&sortOrder=descending"])
+async def test_cursors_walk_all_types_there_and_back(db: Database, sort: str, order: str) -> None:
+    """RFC 9865: over the root, in every order, the pages of the service are its list by index."""
+    async with pushing.calling(await pushing.house(db)) as push:
+        for name in ("b", "A", "c", "B2"):
+            await push.user(name, displayName=name.upper())
+            await push.group(name)
+        for filter in ("", "&filter=displayName%20ge%20%22b%22", "&filter=userName%20pr"):
+            query = f"/?count=3{filter}{sort}{order}&cursor="
+            whole = (
+                await push("GET", query.replace("count=3", "count=100")[: -len("&cursor=")])
+            ).json()
+            expected = [each["id"] for each in whole["Resources"]]
+            assert whole["totalResults"] == len(expected)
+            forward, back = await _walked(push, query, "nextCursor")
+            assert [id for page in forward for id in page] == expected
+            backward, _ = await _walked(push, query, "previousCursor", back)
+            whole_back = (*reversed(backward), forward[-1])
+            assert [id for page in whole_back for id in page] == expected
+
+
+async def _walked(
+    push: pushing.Pusher, query: str, way: str, cursor: str = ""
+) -> tuple[list[list[str]], str]:
+    """The ids of each page one way, and the last page's way back."""
+    pages: list[list[str]] = []
+    while True:
+        page = (await push("GET", query + cursor)).json()
+        pages.append([each["id"] for each in page["Resources"]])
+        assert len(pages) < 10
+        if way not in page:
+            return pages, page.get("previousCursor", "")
+        cursor = page[way]
+
+
+async def test_a_cursor_opens_in_its_directory_alone(db: Database) -> None:
+    """Safety 1: another directory's cursor, and one that was changed, are 400 invalidCursor."""
+    house = await pushing.house(db)
+    async with pushing.calling(house) as push, pushing.calling(house, "Second") as other:
+        for name in ("a", "b"):
+            await push.user(name)
+            await other.user(f"other-{name}")
+        cursor = (await push("GET", "/Users?cursor&count=1")).json()["nextCursor"]
+        assert (await push("GET", f"/Users?cursor={cursor}")).status_code == 200
+        flipped = cursor[:-1] + ("A" if cursor[-1] != "A" else "Q")
+        for refused in (
+            await other("GET", f"/Users?cursor={cursor}"),
+            await push("GET", f"/Groups?cursor={cursor}"),
+            await push("GET", f"/Users?cursor={flipped}"),
+            await push("GET", f"/Users?cursor={cursor[:20]}"),
+            await push("GET", "/Users?cursor=AAAA"),
+        ):
+            assert refused.status_code == 400
+            assert refused.json()["scimType"] == "invalidCursor"

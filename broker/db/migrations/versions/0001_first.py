@@ -123,6 +123,29 @@ def upgrade() -> None:
         sqlite_autoincrement=False,
     )
     op.create_table(
+        "blocks",
+        sa.Column(
+            "project_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "directory_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "type", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("block", sa.BigInteger(), nullable=False),
+        sa.Column("stripe", sa.BigInteger(), nullable=False),
+        sa.Column("held", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "project_id", "directory_id", "type", "block", "stripe", name=op.f("pk_blocks")
+        ),
+        sqlite_autoincrement=False,
+    )
+    op.create_table(
         "connector_secrets",
         sa.Column(
             "project_id",
@@ -934,6 +957,14 @@ def upgrade() -> None:
             sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
             nullable=True,
         ),
+        sa.Column(
+            "display_key",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=True,
+        ),
+        sa.Column(
+            "email_key", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
         sa.Column("display", sa.Text(), server_default="", nullable=False),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -943,19 +974,37 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(
+        "ix_resources_all", "resources", ["project_id", "directory_id", "type", "n"], unique=False
+    )
+    op.create_index(
+        "ix_resources_display",
+        "resources",
+        ["project_id", "directory_id", "type", "display_key", "n"],
+        unique=False,
+        sqlite_where=sa.text("display_key IS NOT NULL"),
+        postgresql_where=sa.text("display_key IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_resources_email",
+        "resources",
+        ["project_id", "directory_id", "type", "email_key", "n"],
+        unique=False,
+        sqlite_where=sa.text("email_key IS NOT NULL"),
+        postgresql_where=sa.text("email_key IS NOT NULL"),
+    )
+    op.create_index(
         "ix_resources_external",
         "resources",
-        ["project_id", "directory_id", "type", "external_key"],
+        ["project_id", "directory_id", "type", "external_key", "n"],
         unique=False,
+        sqlite_where=sa.text("external_key IS NOT NULL"),
+        postgresql_where=sa.text("external_key IS NOT NULL"),
     )
     op.create_index(
         "ix_resources_name",
         "resources",
-        ["project_id", "directory_id", "type", "name_key"],
+        ["project_id", "directory_id", "type", "name_key", "n"],
         unique=False,
-    )
-    op.create_index(
-        "ix_resources_page", "resources", ["project_id", "directory_id", "type", "n"], unique=False
     )
     op.create_table(
         "runs",
@@ -1276,6 +1325,39 @@ def upgrade() -> None:
         postgresql_where=sa.text("status <> 'deleted'"),
     )
     op.create_table(
+        "addresses",
+        sa.Column(
+            "resource_n", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.Column(
+            "key", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "project_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "directory_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["resource_n"],
+            ["resources.n"],
+            name=op.f("fk_addresses_resource_n"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("resource_n", "key", name=op.f("pk_addresses")),
+        sqlite_autoincrement=False,
+    )
+    op.create_index(
+        "ix_addresses_key",
+        "addresses",
+        ["project_id", "directory_id", "key", "resource_n"],
+        unique=False,
+    )
+    op.create_table(
         "members",
         sa.Column(
             "project_id",
@@ -1292,6 +1374,40 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("group_n", "member_n", name=op.f("pk_members")),
         sqlite_autoincrement=False,
+        sqlite_with_rowid=False,
     )
     op.create_index("ix_members_member", "members", ["member_n", "group_n"], unique=False)
+    op.create_table(
+        "uniques",
+        sa.Column(
+            "project_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "directory_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "type", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "path", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "value", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "resource_n", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["resource_n"], ["resources.n"], name=op.f("fk_uniques_resource_n"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint(
+            "project_id", "directory_id", "type", "path", "value", name=op.f("pk_uniques")
+        ),
+        sqlite_autoincrement=False,
+    )
+    op.create_index("ix_uniques_resource", "uniques", ["resource_n"], unique=False)
     # ### end Alembic commands ###

@@ -11,13 +11,7 @@ from broker.domain.steps import Token
 from broker.domain.token_states import Event, after, backoff, why_dead
 from broker.domain.tokens import State, TokenSet
 from broker.store import audit, connectors, events
-from providers.errors import (
-    ClientMisconfigured,
-    GrantDead,
-    PersonNeeded,
-    ProviderError,
-    TryLater,
-)
+from providers.errors import ClientMisconfigured, GrantDead, PersonNeeded, ProviderError, TryLater
 
 SLOW = 300 * SECOND  # an answer nobody can classify is not asked for again at once
 # No answer came, or none that can be read: the provider may have rotated the token all the same.

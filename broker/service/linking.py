@@ -1,14 +1,56 @@
-"""Whether whoever holds a link, or brings its callback, is the one it was made for."""
+"""Links: one a person and connector, joined by whoever needs it, opened by its person alone."""
+
+from dataclasses import replace
 
 from broker.db.database import Transaction
+from broker.domain import ids
 from broker.domain.callers import Caller, Kind
 from broker.domain.connectors import Connector
 from broker.domain.errors import BrokerError, Conflict, Forbidden, NotFound, Unknown
-from broker.domain.links import Link, Purpose
+from broker.domain.links import LIFETIME, Event, Link, Purpose, State, after
 from broker.store import audit, events, links, users
 
 Proof = tuple[str, str, str | None]
 """Hashes of state, browser cookie and session: all of them claim a link, or none does."""
+
+
+def made(
+    tx: Transaction,
+    project: str,
+    purpose: Purpose,
+    by: str,
+    *,
+    user: str | None = None,
+    connector: str | None = None,
+    return_url: str | None = None,
+    scopes: tuple[str, ...] = (),
+    coupon: int | None = None,
+    other_account: bool = False,
+) -> Link:
+    """A new link; the open one of a person and connector is joined, however many come at once.
+
+    Whoever joins adds their scopes, so that one consent covers all who wait (K15).
+    """
+    if purpose is Purpose.CONNECT and user and connector:
+        joined = _joined(tx, project, user, connector, scopes)
+        if joined is not None:
+            return joined
+    link = Link(
+        id=ids.new("lnk"),
+        project=project,
+        connector=connector,
+        user=user,
+        purpose=purpose,
+        state=State.OPEN,
+        made_by=by,
+        created_at=tx.now,
+        expires_at=tx.now + LIFETIME,
+        scopes=scopes,
+        return_url=return_url,
+        coupon=coupon,
+        other_account=other_account,
+    )
+    return _kept(tx, link)
 
 
 def admitted(tx: Transaction, link_id: str, caller: Caller | None) -> Link | BrokerError:
@@ -71,3 +113,32 @@ def _refused(tx: Transaction, link: Link, actor: str, reason: str) -> Forbidden:
         reason=reason,
         next="Open the link yourself, in the browser you are signed in with.",
     )
+
+
+def _joined(
+    tx: Transaction, project: str, user_id: str, connector_id: str, scopes: tuple[str, ...]
+) -> Link | None:
+    """The open link of person and connector, asking for these scopes too."""
+    link = links.open_for(tx, project, connector_id, user_id)
+    if link is None:
+        return None
+    if link.expires_at <= tx.now:
+        links.change(tx, after(link, Event.EXPIRED, now=tx.now))
+        return None
+    union = tuple(dict.fromkeys((*link.scopes, *scopes)))
+    if union != link.scopes:
+        link = replace(link, scopes=union)
+        links.change(tx, link)
+    return link
+
+
+def _kept(tx: Transaction, link: Link) -> Link:
+    """The link, kept; or the one of another transaction that this one waited for."""
+    if not links.insert(tx, link):
+        other = links.open_for(tx, link.project, link.connector or "", link.user or "")
+        if other is None:
+            raise over()
+        return other
+    about = {"connector": link.connector, "user": link.user}
+    audit.append(tx, link.project, link.made_by, "link.made", link.id, **about)
+    return link

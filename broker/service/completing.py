@@ -152,12 +152,7 @@ def _why_not(tx: Transaction, held: Held, claimed: Claimed, answer: TokenRespons
 
 
 def _dropped(
-    tx: Transaction,
-    vault: Vault,
-    claimed: Claimed,
-    held: Held,
-    answer: TokenResponse,
-    why: str,
+    tx: Transaction, vault: Vault, claimed: Claimed, held: Held, answer: TokenResponse, why: str
 ) -> Completed:
     """K3: the previous state stays, the new grant goes back to where it came from."""
     vault.discard(tx, claimed.connector, answer)

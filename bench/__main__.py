@@ -1,0 +1,130 @@
+"""`make bench`: measure ours beside its peers and how it grows, and write the tables down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import psycopg
+
+from bench import growth, ratios, tables
+from bench.load import Load
+from bench.servers import PEERS, NotStarted, ours
+from bench.targets import NotMeasured
+from tests import engines
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "broker-bench"
+NO_LINUX = "The measure is CPU time from /proc, which this system does not have: run it on Linux."
+NO_WRK = (
+    "wrk is missing, which sends the requests: apt-get install wrk (or build it from its source)."
+)
+NO_NODE = (
+    "node and npm are missing, so ours is measured without {peers}: apt-get install nodejs npm."
+)
+UNWRITTEN = "Not every peer was there, so {page} keeps the figures it has."
+
+
+@click.command()
+@click.option("--only", type=click.Choice(["ratios", "growth"]), help="One of the two parts.")
+@click.option("--seconds", default=2, show_default=True, help="Of one run.")
+@click.option("--rounds", default=3, show_default=True, help="Runs of each server by turns.")
+@click.option("--connections", default=8, show_default=True, help="Kept open, each with a request.")
+@click.option("--users", default=100_000, show_default=True, help="How far growth is measured.")
+@click.option("--database-url", help="An empty database to grow in; else SQLite, then PostgreSQL.")
+@click.option("--page", type=click.Path(path_type=Path), default=PAGE, help="Where the tables go.")
+@click.option("--lab", type=click.Path(path_type=Path), default=CACHE, help="A scratch folder.")
+def main(
+    only: str | None,
+    seconds: int,
+    rounds: int,
+    connections: int,
+    users: int,
+    database_url: str | None,
+    page: Path,
+    lab: Path,
+) -> None:
+    """Measure the broker, and write the tables into docs/performance.md."""
+    if not sys.platform.startswith("linux"):
+        raise click.ClickException(NO_LINUX)
+    if not shutil.which("wrk"):
+        raise click.ClickException(NO_WRK)
+    lab = lab.resolve()
+    lab.mkdir(parents=True, exist_ok=True)
+    load = Load(seconds, rounds, connections)
+    started = time.monotonic()
+    try:
+        if only != "growth":
+            _beside_peers(lab, page, load)
+        if only != "ratios":
+            for engine, url in _databases(database_url):
+                asyncio.run(_grown(engine, url, lab, page, load, users))
+    except (NotStarted, NotMeasured, engines.NoServer) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{(time.monotonic() - started) / 60:.0f} minutes", err=True)
+
+
+def _beside_peers(lab: Path, page: Path, load: Load) -> None:
+    peers = [peer for peer in PEERS if not peer.on_node or shutil.which("npm")]
+    if len(peers) < len(PEERS):
+        click.echo(NO_NODE.format(peers=", ".join(p.name for p in PEERS if p.on_node)), err=True)
+    outcomes = asyncio.run(ratios.compare(lab, peers, load))
+    ratios.save(outcomes, lab / "ratios.json")
+    said = ratios.report(outcomes, f"{ratios.USERS:,} users. {_circumstances(load)}")
+    click.echo(said)
+    if {peer.name for peer in PEERS} <= outcomes["W2"].keys():
+        tables.write(page, "ratios", said)
+    else:
+        click.echo(UNWRITTEN.format(page=page), err=True)
+
+
+async def _grown(
+    engine: str, url: str | None, lab: Path, page: Path, load: Load, users: int
+) -> None:
+    with ours(lab, url) as target:
+        lines = [line async for line in growth.grow(target, users, load)]
+    said = f"{_circumstances(load)}\n\n{tables.growth(lines)}"
+    click.echo(said)
+    tables.write(page, f"growth on {engine}", said)
+
+
+def _databases(url: str | None) -> Iterator[tuple[str, str | None]]:
+    """The engines and where they are: what was named, else SQLite and a PostgreSQL of our own."""
+    if url:
+        yield ("sqlite" if url.startswith("sqlite") else "postgresql"), url
+        return
+    yield "sqlite", None
+    with engines.own_server(sys.executable) as server:
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute("ALTER SYSTEM RESET ALL")  # durable, as it is in production
+            admin.execute("SELECT pg_reload_conf()")
+            admin.execute("CREATE DATABASE bench")
+        yield "postgresql", server.replace("/postgres?", "/bench?")
+
+
+def _circumstances(load: Load) -> str:
+    """On what it was measured, and how: nothing that names a machine."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    versions = [f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}"]
+    if node := shutil.which("node"):
+        said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)
+        versions.append(f"Node {said.stdout.strip().removeprefix('v')}")
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB,"
+        f" {', '.join(versions)}; medians of {load.rounds} rounds of {load.seconds} s,"
+        f" {load.connections} connections."
+    )
+
+
+if __name__ == "__main__":
+    main()
