@@ -13,7 +13,7 @@ setup: .venv/.ready  ## the environment, and the broker in it as .venv/bin/broke
 run: setup  ## the service with demo data and pretend programs on loopback; Ctrl-C ends it
 	@$(BIN)/broker serve --demo
 
-test: setup  ## everything CI runs, on both database engines; ends with the number of tests
+test: setup  ## every test, on both database engines; ends with the number of tests
 	@$(BIN)/pytest -n 3 --dist loadfile
 
 check: setup  ## what a reader need not look for: format, lint, types, import law, contracts

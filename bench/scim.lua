@@ -8,7 +8,7 @@
 --   then records: METHOD<TAB>PATH<TAB>BODY  (one a line; ~N~ in path or body = a fresh tag)
 recs, mode, ok_status, needle, every = {}, "cycle", {}, "", 0
 n, seq, seed = 0, 0, ""
-good, bad, checked, failed, bytes = 0, 0, 0, 0, 0
+good, bad = 0, 0
 first_bad = ""
 local threads = {}
 
@@ -77,12 +77,9 @@ function response(status, headers, body)
   if mode == "sync" then sync_response(body) end
   if ok_status[status] then
     good = good + 1
-    bytes = bytes + #body
     if every > 0 and needle ~= "" and good % every == 0 then
-      checked = checked + 1
-      if not string.find(body, needle, 1, true) then
-        failed = failed + 1
-        if first_bad == "" then first_bad = "needle missing: " .. string.sub(body, 1, 300) end
+      if first_bad == "" and not string.find(body, needle, 1, true) then
+        first_bad = "needle missing: " .. string.sub(body, 1, 300)
       end
     end
   else
@@ -94,17 +91,16 @@ end
 local function esc(s) return (string.gsub(s, '[%c"\\]', function(c) return string.format("\\u%04x", string.byte(c)) end)) end
 
 function done(summary, latency, requests)
-  local g, b, c, f, by, fb, sq, ud = 0, 0, 0, 0, 0, "", 0, 0
+  local g, b, fb, ud = 0, 0, "", 0
   for _, t in ipairs(threads) do
     g = g + (t:get("good") or 0); b = b + (t:get("bad") or 0)
-    c = c + (t:get("checked") or 0); f = f + (t:get("failed") or 0)
-    by = by + (t:get("bytes") or 0); sq = sq + (t:get("seq") or 0); ud = ud + (t:get("users_done") or 0)
+    ud = ud + (t:get("users_done") or 0)
     if fb == "" then fb = t:get("first_bad") or "" end
   end
   io.write(string.format(
-    '\nRESULT {"good":%d,"bad":%d,"checked":%d,"check_failed":%d,"bytes":%d,"seconds":%.6f,' ..
-    '"requests":%d,"sock_errors":%d,"timeouts":%d,"p50_us":%.1f,"p90_us":%.1f,"p99_us":%.1f,"max_us":%.1f,"seq":%d,"users_done":%d,"first_bad":"%s"}\n',
-    g, b, c, f, by, summary.duration / 1e6, summary.requests,
+    '\nRESULT {"good":%d,"bad":%d,"seconds":%.6f,"sock_errors":%d,"timeouts":%d,' ..
+    '"p50_us":%.1f,"p99_us":%.1f,"users_done":%d,"first_bad":"%s"}\n',
+    g, b, summary.duration / 1e6,
     summary.errors.connect + summary.errors.read + summary.errors.write, summary.errors.timeout,
-    latency:percentile(50), latency:percentile(90), latency:percentile(99), latency.max, sq, ud, esc(fb)))
+    latency:percentile(50), latency:percentile(99), ud, esc(fb)))
 end

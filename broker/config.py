@@ -262,7 +262,7 @@ def _invalid(error: ValidationError, given: Mapping[str, tuple[str, str]]) -> It
 
 
 def _public_address(settings: Settings, given: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    """https, except on this machine or where a trial says otherwise (api.md)."""
+    """https, except on this machine or where a trial says otherwise: tokens travel by it."""
     url = settings.public_url
     if url is None or url.startswith("https://") or settings.insecure:
         return

@@ -213,7 +213,7 @@ def _seal(settings: Settings) -> Seal:
 
 
 async def _hasher(db: Database, seal: Seal) -> Hasher:
-    """The installation's hashes: one random key, sealed in a row (building.md, "Hashes")."""
+    """The installation's hashes: one random key, sealed in a row for all replicas."""
     place = ("", "installation", HASH_KEY, "value")
     kept = await db.read(installation.find, HASH_KEY)
     if kept is None:

@@ -174,7 +174,7 @@ class Definition:
         )
 
     def with_rehearsal(self, simulator: str) -> Definition:
-        """The same, with a further environment whose only host is the simulator's (building.md)."""
+        """The same, with a further environment whose only host is the simulator's."""
         origin = origin_of_url(simulator)
         if origin is None:
             raise ValueError("the simulator is named by an http or https origin")

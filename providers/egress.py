@@ -132,7 +132,7 @@ class Egress:
         self._check(url)
         failure: ProviderError
         try:
-            # httpx's own timeouts start anew with every byte (stack.md, finding 10).
+            # httpx's own timeouts start anew with every byte.
             async with (
                 asyncio.timeout(total_s),
                 self._client.stream(method, url, headers=headers, content=content) as response,
@@ -256,7 +256,7 @@ def plain(text: str) -> Address:
 
 
 def is_public(address: Address) -> bool:
-    """Whether the open Internet is there, and no network of ours by any detour (stack.md 1.11)."""
+    """Whether the open Internet is there, and no network of ours by any detour."""
     if isinstance(address, IPv6Address) and address not in UNICAST_6:
         return False
     if address.is_multicast or not address.is_global:

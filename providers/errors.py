@@ -1,5 +1,5 @@
 """
-How a program says no, and what that means for the grant we hold (semantics.md c.2).
+How a program says no, and what that means for the grant we hold.
 
 * ProviderError              something outside did not do what was asked
   - GrantDead                only a new sign-in helps: needs_reauth

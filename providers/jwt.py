@@ -1,6 +1,6 @@
 """JWTs believed and made: the only file that knows python-jose, which needs watching.
 
-scim-libraries.md section 8 lists what python-jose lets through; hence its five rules, here: a key
+python-jose has taken public keys for shared secrets (CVE-2024-33663); hence five rules, here: a key
 is built once and handed over as an object; it is picked by `kid`, never tried; it is for one
 asymmetric algorithm; claims are checked by us; the header is read first, and refused where it
 points anywhere. Nothing of jose leaves: no type, no exception.

@@ -52,7 +52,7 @@ TRANSIENT_STATUS = frozenset({408, 425, 429})
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The codes one program adds to the table of semantics.md c.2, class by class.
+    """The codes one program adds to those of RFC 6749, class by class.
 
     `transient_texts` are lower-case pieces of a description that make any code transient: some
     programs say `invalid_grant` where they mean "not at the same time".
@@ -174,7 +174,7 @@ def secrets_of(form: Form) -> tuple[Secret, ...]:
 
 
 def sort(answer: Answer, dialect: Dialect, sent: tuple[Secret, ...] = ()) -> Mapping[str, object]:
-    """The body of a good answer; every other answer raises its row of semantics.md c.2."""
+    """The body of a good answer; every other answer raises its ProviderError."""
     status = answer.status
     if status >= 500 or status in TRANSIENT_STATUS:
         raise TryLater(f"http-{status}", retry_after_s=retry_after(answer))

@@ -1,4 +1,4 @@
-"""Salesforce: only what it does differently from RFC 6749 (providers.md b.1)."""
+"""Salesforce: only what it does differently from RFC 6749."""
 
 import asyncio
 import re

@@ -17,7 +17,7 @@ from scim2_models import ResourceType, Schema, ScimProvider, ScimProviderError
 from scim.definitions import Definitions
 from scim.discovery import ENDPOINTS, Discovery
 from scim.judging import NAME, Found, completed, documents
-from scim.schema import Catalogue, compiled
+from scim.schema import Catalogue, compiled, schemas_of
 
 ENDPOINT = re.compile(r"/[A-Za-z][A-Za-z0-9_-]*", re.ASCII)
 RESERVED = frozenset(each.lower() for each in ENDPOINTS | {"Me", "Bulk"})
@@ -106,7 +106,7 @@ class Adding:
 
     def look_for_unused(self) -> None:
         """A schema that no type uses would silently do nothing."""
-        used = {urn for each in self.definitions.types for urn in _schemas_of(each)}
+        used = {urn for each in self.definitions.types for urn in schemas_of(each)}
         for urn in self.added.keys() & self.definitions.schemas:
             if urn not in used and not self.problems:
                 does = "list it in schemaExtensions of a ResourceType, or as the schema of one"
@@ -163,7 +163,7 @@ class Adding:
                 # Those who push without it today would all be refused.
                 does = 'say "required": false, and require attributes inside of it'
                 self._wrong(where, f"the extension {urn} is required", does)
-            elif urn not in _schemas_of(definition):
+            elif urn not in schemas_of(definition):
                 found[urn] = {"schema": urn, "required": False}
         return list(found.values())
 
@@ -197,10 +197,6 @@ def _unreadable(made: Catalogue) -> list[str]:
     except (ScimProviderError, ValueError) as error:
         return [f"All of it together: {error}; correct that."]
     return []
-
-
-def _schemas_of(type: Mapping[str, Any]) -> list[str]:
-    return [type["schema"], *(each["schema"] for each in type["schemaExtensions"])]
 
 
 def _same(left: str, right: str) -> bool:

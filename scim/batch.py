@@ -17,16 +17,28 @@ from scim.errors import InvalidPath, InvalidSyntax, InvalidValue, ScimError
 from scim.etag import IfMatch
 from scim.exchange import Answer
 from scim.fold import fold
+from scim.patch import lowered
 from scim.resources import Host
 from scim.rules import unique_names
 from scim.verbs import Verbs, Wish
 
-REFERENCE = re.compile(r'(?<![^/"])bulkId:([^"]+)')
-"""A whole value, the end of a path or a `$ref`, or a value in a PATCH path's filter."""
+REFERENCE = re.compile(r"\AbulkId:(.+)\Z", re.DOTALL)
+"""A whole value, as an operation's id is; inside a text it is a text."""
+
+REFERENCES = {
+    "$ref": re.compile(r"(?:(?<=/)|\A)bulkId:(.+)\Z", re.DOTALL),
+    "path": re.compile(r'(?<=[/"])bulkId:([^"]+)(?=")'),
+}
+"""The end of a `$ref`, the end of a value in a PATCH path's filter."""
 
 Node = TypeVar("Node", bound=Hashable)
 
-METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+ATTEMPTS: dict[str | None, Literal["create", "replace", "patch", "delete"]] = {
+    "POST": "create",
+    "PUT": "replace",
+    "PATCH": "patch",
+    "DELETE": "delete",
+}
 ANY_VERSION = Wish()
 
 Kind: TypeAlias = Literal["quiet", "ending", "alone"]
@@ -82,10 +94,10 @@ class Operation:
     def _read(self, raw: Any, served: Mapping[str, Verbs]) -> None:
         if not isinstance(raw, dict):
             raise InvalidSyntax('Each of "Operations" must be an object.')
-        given = {key.lower(): item for key, item in raw.items()}
+        given = lowered(raw)
         self.bulk_id, self.path = _text(given, "bulkId"), _text(given, "path") or ""
         method = (_text(given, "method") or "").upper()
-        if method not in METHODS:
+        if method not in ATTEMPTS:
             raise InvalidSyntax('"method" must be "POST", "PUT", "PATCH" or "DELETE".')
         self.method = method
         if method == "POST" and not self.bulk_id:
@@ -186,31 +198,34 @@ def steps(operations: Sequence[Operation]) -> list[Step]:
 
 
 def wave(pending: Sequence[Step], room: int) -> list[Step]:
-    """The steps to do at once, of some `room` operations: the first ones, all of one kind.
+    """The steps to do at once, of some `room` operations: the first ready ones, all of one kind.
 
-    Only what is `quiet` and waits for a creation is passed by, and nothing that has a key in
-    common with it. Where nothing can be done so, a creation is done that the first step needs.
+    Only what is `quiet` and waits for a creation is passed by, and by nothing that touches it;
+    so a deletion stays before the creation that takes its name. Where nothing can be done so, a
+    creation is done that the first step needs.
     """
     chosen: list[Step] = []
-    busy: set[str] = set()
-    kind = pending[0].kind
-    for step in pending[: 1 if kind == "alone" else None]:
+    busy: set[str | Operation] = set()
+    for step in pending:
+        kind = chosen[0].kind if chosen else step.kind
         ready = step.lacks is None
+        touched = step.keys if kind == "quiet" and ready else step.keys | step.needs
         if room <= 0 or step.kind != kind or not (ready or kind == "quiet"):
             break
-        if ready and not busy.isdisjoint(step.keys):
+        if ready and not busy.isdisjoint(touched):
             break
-        busy |= step.keys
+        busy |= touched
         if ready:
             chosen.append(step)
-            room -= len(step.operations)
+            room = 0 if kind == "alone" else room - len(step.operations)
     return chosen or [_needed(pending)]
 
 
 def _needed(pending: Sequence[Step]) -> Step:
+    step_of = {operation: step for step in pending for operation in step.operations}
     step = pending[0]
     while (lacking := step.lacks) is not None:
-        step = next(each for each in pending if lacking in each.operations)
+        step = step_of[lacking]
     return step
 
 
@@ -243,14 +258,19 @@ def circles(graph: Mapping[Node, Iterable[Node]]) -> Iterator[tuple[Node, ...]]:
                     yield tuple(circle)
 
 
-def _resolved(node: Any, makers: Mapping[str, Operation], met: set[Operation]) -> Any:
+def _resolved(
+    node: Any, makers: Mapping[str, Operation], met: set[Operation], name: str = ""
+) -> Any:
     """The same with ids for references, whose makers go to `met`; InvalidValue for a stray one."""
     if isinstance(node, str) and "bulkId:" in node:
-        return REFERENCE.sub(lambda found: _id(found[1], makers, met), node)
+        pattern = REFERENCES.get(name.lower().rpartition(".")[2], REFERENCE)
+        return pattern.sub(lambda found: _id(found[1], makers, met), node)
     if isinstance(node, dict):
-        return {key: _resolved(item, makers, met) for key, item in node.items()}
+        path = str(node.get("path", "value"))  # where a PATCH puts its value
+        names = {key: path if key == "value" else key for key in node}
+        return {key: _resolved(item, makers, met, names[key]) for key, item in node.items()}
     if isinstance(node, list):
-        return [_resolved(item, makers, met) for item in node]
+        return [_resolved(item, makers, met, name) for item in node]
     return node
 
 

@@ -5,30 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
-from scim.batch import Operation, read, steps, wave
+from scim.batch import ATTEMPTS, Operation, read, steps, wave
 from scim.document import is_message
 from scim.errors import Conflict, InvalidSyntax, InvalidValue, MethodNotAllowed, ScimError, TooLarge
 from scim.exchange import Answer, Request, refusal
+from scim.patch import lowered
 from scim.resources import Attempt, Host
 from scim.values import is_empty
-from scim.verbs import Verbs, Wish
+from scim.verbs import LONGEST_ID, Verbs, Wish
 from scim.wire import decoded
 
 REQUEST_URN = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 RESPONSE_URN = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 WAVE = 50
 """Operations handed to the host at once; then others have their turn (rule 37)."""
-
-ATTEMPTS: dict[str | None, Literal["create", "replace", "patch", "delete"]] = {
-    "POST": "create",
-    "PUT": "replace",
-    "PATCH": "patch",
-    "DELETE": "delete",
-}
 
 
 async def bulk(request: Request, host: Host) -> Answer:
@@ -60,7 +54,7 @@ class Bulk:
 
         An operation that makes no sense fails alone.
         """
-        parts = {key.lower(): item for key, item in body.items()}
+        parts = lowered(body)
         said = bool(parts.get("schemas")) or host.tolerance.loose_schemas
         if not said or not is_message(body, REQUEST_URN):
             raise InvalidSyntax(f'"schemas" of a bulk must name {REQUEST_URN}.')
@@ -106,8 +100,10 @@ class Bulk:
         made = [each for each in operations if not each.failed]
         if len(made) == len(operations):
             await _all(_tried(each, _filled(each, each.verbs)) for each in made if each.verbs)
-        if any(each.failed for each in operations):
-            await _all(_tried(each, self._undone(each, each.verbs)) for each in made if each.verbs)
+        if lost := next((each for each in operations if each.failed), None):
+            await _all(
+                _tried(each, self._undone(each, each.verbs, lost)) for each in made if each.verbs
+            )
 
     async def _asked(self, operation: Operation, absent: Collection[str] = ()) -> Answer:
         """What the same request would be answered by itself."""
@@ -125,16 +121,18 @@ class Bulk:
                 return await verbs.patch(id, data, wish)
         return await verbs.delete(id, wish)
 
-    async def _undone(self, operation: Operation, verbs: Verbs) -> Answer:
+    async def _undone(self, operation: Operation, verbs: Verbs, lost: Operation) -> Answer:
         await verbs.delete(operation.id, Wish())
-        raise await self._refused(operation, _lost(operation))
+        if operation.failed and operation.answer:
+            return operation.answer
+        raise await self._refused(operation, _lost(lost))
 
     async def _refused(self, operation: Operation, problem: ScimError) -> ScimError:
         """The problem, noted: a record of what it names, else a request nobody can read."""
         if operation.verbs is None:
             self.host.note("unreadable")
         else:
-            id = None if operation.creates else operation.id
+            id = None if operation.creates else operation.id[:LONGEST_ID]
             attempt = Attempt(ATTEMPTS[operation.method], id, operation.data)
             await operation.verbs.resources.refused(attempt, problem)
         return problem
@@ -158,7 +156,7 @@ async def _tried(operation: Operation, doing: Awaitable[Answer]) -> None:
 
 async def _filled(operation: Operation, verbs: Verbs) -> Answer:
     """The answer to a creation whose members have come to be since."""
-    filled = Answer(201)
+    filled = operation.answer or Answer(201)
     if verbs.type.apart:
         filled = await verbs.replace(operation.id, operation.data, Wish())
     return Answer(201, None, filled.headers)

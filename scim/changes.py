@@ -7,7 +7,7 @@ from typing import Any, Literal
 from scim.errors import InvalidValue, Mutability, NoTarget
 from scim.filters import Matcher
 from scim.schema import Attribute, Place
-from scim.values import is_hollow, merged, only_primary
+from scim.values import is_empty, is_hollow, merged, only_primary, part_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,8 @@ def _updated(attribute: Attribute, before: Mapping[str, Any], change: Change) ->
 def _many(attribute: Attribute, entries: list[Any], change: Change) -> list[Any]:
     whole = change.where is None and change.place.sub is None
     if change.op == "remove_values":
-        return [each for each in entries if not any(_covers(each, e) for e in change.value)]
+        gone = [e for e in entries if any(_covers(attribute, e, each) for each in change.value)]
+        return [each for each in entries if each not in gone]
     if change.op == "remove" and whole:
         return []
     if whole:
@@ -146,11 +147,15 @@ def _many(attribute: Attribute, entries: list[Any], change: Change) -> list[Any]
     return _rewritten(attribute, entries, chosen, change)
 
 
-def _covers(entry: Any, wanted: Any) -> bool:
-    """Whether an entry holds all that `wanted` says of it."""
+def _covers(attribute: Attribute, entry: Any, wanted: Any) -> bool:
+    """Whether an entry holds all that `wanted` says of it, as its parts compare."""
     if not isinstance(entry, dict) or not isinstance(wanted, dict):
-        return bool(entry == wanted)
-    return all(entry.get(name) == part for name, part in wanted.items())
+        return bool(part_key(attribute, entry) == part_key(attribute, wanted))
+    known = {part.name: part for part in attribute.sub.values()}
+    return all(
+        part_key(known[name], entry.get(name)) == part_key(known[name], part)
+        for name, part in wanted.items()
+    )
 
 
 def _created(attribute: Attribute, entries: list[Any], change: Change) -> list[Any]:
@@ -170,7 +175,8 @@ def _rewritten(
 ) -> list[Any]:
     if not attribute.is_complex:
         taken = dict.fromkeys(chosen, change.value)
-        return merged(attribute, [], [taken.get(i, each) for i, each in enumerate(entries)])
+        values = [taken.get(i, each) for i, each in enumerate(entries)]
+        return merged(attribute, [], [each for each in values if not is_empty(each)])
     parts = _parts(change)
     after = list(entries)
     for index in chosen:

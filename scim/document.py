@@ -28,8 +28,8 @@ class Accepted:
     """Unknown attributes by flat path, as they came: never returned, kept for a later mapping."""
 
     warnings: tuple[Warning, ...] = ()
-    members: tuple[str, ...] | None = None
-    """What the body names of the attribute kept apart; None where it does not mention it."""
+    members: tuple[str, ...] = ()
+    """What the body names of the attribute kept apart."""
 
 
 def accept(type: ResourceType, body: Mapping[str, Any], tolerance: Tolerance) -> Accepted:
@@ -41,7 +41,7 @@ def accept(type: ResourceType, body: Mapping[str, Any], tolerance: Tolerance) ->
     intake = Intake(type, tolerance)
     check_schemas(type, body, tolerance)
     document: dict[str, Any] = {}
-    members: tuple[str, ...] | None = None
+    members: tuple[str, ...] = ()
     seen: set[str] = set()
     for key, raw in body.items():
         place = type.find(key, short=tolerance.short_names)
@@ -105,14 +105,8 @@ def _aside(intake: Intake, key: str, raw: Any) -> None:
         intake.unknown(key, raw)
 
 
-def replacing(
-    type: ResourceType,
-    accepted: Accepted,
-    before: Mapping[str, Any],
-    extras: Mapping[str, Any],
-) -> Accepted:
+def replacing(type: ResourceType, accepted: Accepted, before: Mapping[str, Any]) -> Accepted:
     """What a PUT makes of the document before it: what is immutable stays, or Mutability."""
-    del extras
     document = kept_immutable(type, before, accepted.document, silence_keeps=True)
     return replace(accepted, document=document)
 

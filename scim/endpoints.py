@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -109,7 +110,11 @@ class Exchange:
         self.request = request
         self.host = host
         self.type = type
-        self.verbs = Verbs.on(host, type)
+
+    @cached_property
+    def verbs(self) -> Verbs:
+        """What can be done to these resources; a search has no need of it."""
+        return Verbs.on(self.host, self.type)
 
     async def collection(self) -> Answer:
         """GET asks, POST creates."""
@@ -146,11 +151,10 @@ class Exchange:
             raise
 
     def _wish(self) -> Wish:
-        request, known = self.request, self.request.header(b"if-none-match")
+        request = self.request
         return Wish(
             selected(self.type, url_parameters(request.query_string)),
-            IfMatch.parse(request.header(b"if-match"), known),
-            known,
+            IfMatch.parse(request.header(b"if-match"), request.header(b"if-none-match")),
             minimal=request.wants_nothing,
         )
 

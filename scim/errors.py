@@ -171,13 +171,13 @@ class Conflict(ScimError):
 
 
 class PreconditionFailed(ScimError):
-    """The resource has changed since the version in If-Match."""
+    """The resource is not at a version that If-Match and If-None-Match allow."""
 
     status = 412
 
 
 class TooLarge(ScimError):
-    """The request body is larger than 1 MiB."""
+    """The request body is larger than maxPayloadSize in /ServiceProviderConfig allows."""
 
     status = 413
 

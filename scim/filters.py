@@ -36,8 +36,6 @@ HOLDS: dict[str, Callable[[Any, Any], bool]] = {
 class Filter:
     """A filter every name of which is known and every comparison of which makes sense."""
 
-    text: str
-    node: Node
     matches: Matcher
     """Whether a complete document (with id, meta and what `computed` names) fulfils it."""
 
@@ -66,7 +64,7 @@ class Filter:
         matches = compiled(node, scope)
         equals, rest = _equalities(node, type)
         settled = _settled(node, type, others) if others else None
-        return cls(text, node, matches, tuple(equals), rest, frozenset(scope.computed), settled)
+        return cls(matches, tuple(equals), rest, frozenset(scope.computed), settled)
 
 
 def compiled(node: Node, scope: Scope) -> Matcher:

@@ -9,7 +9,7 @@ from scim.filters import compiled
 from scim.grammar import Compare, Node, Some
 from scim.schema import Attribute
 from scim.scopes import ElementScope
-from scim.values import Intake, is_empty
+from scim.values import Intake, id_in, is_empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def _member(attribute: Attribute, raw: Any, intake: Intake) -> str:
             parts[sub.name] = item
     value, kind, reference = parts.get("value"), parts.get("type"), parts.get("$ref")
     if is_empty(value) and isinstance(reference, str):
-        value = reference.rstrip("/").rpartition("/")[2]
+        value = id_in(reference)
     if not isinstance(value, str) or not value:
         raise InvalidValue(f'"{attribute.path}.value" must be the id of a resource.')
     if not is_empty(kind) and not isinstance(kind, str):

@@ -256,7 +256,7 @@ class Reading:
         return parts
 
     def _described(self, attribute: Attribute, inner: Node | None) -> dict[str, Any] | None:
-        """The entry a path describes: every term `eq` on type or primary (`building.md`)."""
+        """The entry a path describes: every term `eq` on type or primary, as Entra has them."""
         if not self.tolerance.created_targets or not attribute.is_complex:
             return None
         described: dict[str, Any] = {}

@@ -82,9 +82,19 @@ class Patch:
         return Accepted(after, beside, self.warnings)
 
 
+def lowered(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a message by lower-case name; InvalidSyntax for a name given twice."""
+    parts: dict[str, Any] = {}
+    for key, item in message.items():
+        if key.lower() in parts:
+            raise InvalidSyntax(f'"{key}" is given twice.')
+        parts[key.lower()] = item
+    return parts
+
+
 def _operations(body: Mapping[str, Any], tolerance: Tolerance) -> list[dict[str, Any]]:
     """The operations of a PATCH body, their keys in lower case."""
-    parts = {key.lower(): item for key, item in body.items()}
+    parts = lowered(body)
     said = bool(parts.get("schemas")) or tolerance.loose_schemas
     if not said or not is_message(body, URN):
         raise InvalidSyntax(f'"schemas" of a PATCH must name {URN}.')
@@ -98,4 +108,4 @@ def _operations(body: Mapping[str, Any], tolerance: Tolerance) -> list[dict[str,
     for operation in operations:
         if not isinstance(operation, dict):
             raise InvalidSyntax('Each of "Operations" must be an object.')
-    return [{key.lower(): item for key, item in each.items()} for each in operations]
+    return [lowered(each) for each in operations]

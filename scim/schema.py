@@ -244,7 +244,7 @@ class Catalogue:
         """The catalogue these definitions make."""
         types, schemas = definitions.types, definitions.schemas
         shared = compiled(definitions.common).attributes
-        named = [name for type in types for name in _schemas_of(type)]
+        named = [name for type in types for name in schemas_of(type)]
         ordered = dict.fromkeys([*named, *schemas])
         return cls(
             (_assembled(type, schemas, shared) for type in types),
@@ -252,7 +252,8 @@ class Catalogue:
         )
 
 
-def _schemas_of(type: Mapping[str, Any]) -> list[str]:
+def schemas_of(type: Mapping[str, Any]) -> list[str]:
+    """The URNs a definition of a resource type names, its own first."""
     return [type["schema"], *(each["schema"] for each in type["schemaExtensions"])]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import orjson
@@ -78,13 +79,18 @@ class Search:
             if query.filter is None or query.filter.settled is not False
         ]
         self.verbs = [Verbs.on(host, query.type) for query in self.queries]
-        named = [given.get(name) for name in ("filter", "sortby", "sortorder")]
-        bound = orjson.dumps([[type.name for type in types], *named])
-        self.tokens = Tokens(host, bound, limits.cursor_s)
+        self.given, self.host, self.types = given, host, types
         self.cursor: Cursor | None = None
         self.rank = 0
         if given.get("cursor") is not None:
             self._resume(given)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Cursors of this query alone."""
+        named = [self.given.get(name) for name in ("filter", "sortby", "sortorder")]
+        bound = orjson.dumps([[type.name for type in self.types], *named])
+        return Tokens(self.host, bound, self.host.catalogue.limits.cursor_s)
 
     def _resume(self, given: Mapping[str, Any]) -> None:
         """Take up the cursor that is given; an empty one begins (RFC 9865 section 2)."""
@@ -112,10 +118,12 @@ class Search:
         """The page by index where one type follows the other, and the total."""
         found: list[Found] = []
         total = 0
-        for rank in range(len(self.queries)):
-            start, left = max(1, self.start - total), self.count - len(found)
-            page, these = await self._page(rank, start_index=start, count=left)
-            found += these
+        for rank, query in enumerate(self.queries):
+            if rank:
+                start, left = max(1, self.start - total), self.count - len(found)
+                query = replace(query, start_index=start, count=left)
+            page = await self.verbs[rank].resources.search(query)
+            found += [Found(rank, stored) for stored in page.items]
             total += page.total or 0
         return found, total
 

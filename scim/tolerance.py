@@ -64,4 +64,6 @@ STRICT = Tolerance(
     read_only_echoes=False,
     empty_patches=False,
 )
-"""RFC 7644 and the interop profile (draft-zollner-scim-interop-profile), nothing more."""
+"""In the bodies of writes: RFC 7643 and 7644 and the interop profile
+(draft-zollner-scim-interop-profile), nothing more. What a query asks is read as everywhere.
+"""

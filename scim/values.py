@@ -55,7 +55,7 @@ class Intake:
     def unknown(self, path: str, value: Any) -> None:
         """Keep an unknown attribute beside the document, with a warning; InvalidValue in strict.
 
-        Empty values, passwords and Entra's own URN say nothing and are no warning (`building.md`).
+        Empty values, passwords and Entra's own URN say nothing and are no warning.
         """
         lower = path.lower()
         if is_empty(value) or lower.startswith(ADSCIM):
@@ -126,7 +126,12 @@ def _with_value(raw: dict[str, Any]) -> dict[str, Any]:
     reference = raw.get("$ref")
     if not isinstance(reference, str) or any(key.lower() == "value" for key in raw):
         return raw
-    return {**raw, "value": reference.rstrip("/").rpartition("/")[2]}
+    return {**raw, "value": id_in(reference)}
+
+
+def id_in(reference: str) -> str:
+    """The id of the resource a `$ref` leads to: what it ends with."""
+    return reference.rstrip("/").rpartition("/")[2]
 
 
 def take_complex(attribute: Attribute, raw: Any, intake: Intake) -> dict[str, Any] | None:
@@ -134,7 +139,7 @@ def take_complex(attribute: Attribute, raw: Any, intake: Intake) -> dict[str, An
     if not isinstance(raw, dict):
         raise _wrong(attribute, "must be an object")
     taken = take_parts(attribute.sub, raw, intake, attribute.path + ".")
-    if is_hollow(taken):
+    if not taken or (attribute.multi_valued and is_hollow(taken)):
         return None
     for sub in attribute.sub.values():
         if sub.required and sub.name not in taken and sub.path not in intake.unkept:
@@ -167,7 +172,7 @@ def take_parts(
 
 
 def is_hollow(element: Mapping[str, Any]) -> bool:
-    """Whether an object says nothing by itself: empty, or only a type and a primary mark."""
+    """Whether one of several says nothing by itself: empty, or only a type and a primary mark."""
     return not element.keys() - {"type", "primary"}
 
 
@@ -209,26 +214,26 @@ def _identity(attribute: Attribute, entry: Any) -> Any:
     """What makes two entries the same: type and value, else everything they hold."""
     if not isinstance(entry, dict):
         return entry
-    value = entry.get("value")
-    if isinstance(value, str):
-        return fold(entry.get("type", "")), _key(attribute.sub["value"], value)
+    if isinstance(entry.get("value"), str):
+        said = ((name, entry[name]) for name in ("type", "value") if name in entry)
+        return tuple((name, part_key(attribute.sub[name], part)) for name, part in said)
     return tuple(sorted((name, repr(part)) for name, part in entry.items()))
 
 
 def _told(attribute: Attribute, before: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
     """An entry that came again, with what is new of it: another spelling of the same is not."""
-    new = {
+    known = {part.name: part for part in attribute.sub.values()}
+    return before | {
         name: part
         for name, part in each.items()
-        if _key(attribute.sub[name], part) != _key(attribute.sub[name], before.get(name))
+        if part_key(known[name], part) != part_key(known[name], before.get(name))
     }
-    return {**before, **new}
 
 
-def _key(attribute: Attribute, value: Any) -> Any:
+def part_key(attribute: Attribute, value: Any) -> Any:
     """What a part compares by."""
     if not isinstance(value, str):
-        return value
+        return tuple(value) if isinstance(value, list) else value
     return exact(value) if attribute.case_exact else fold(value)
 
 
@@ -273,7 +278,8 @@ def _date_time(attribute: Attribute, raw: Any, _: Tolerance) -> str:
 
 def _binary(attribute: Attribute, raw: Any, _: Tolerance) -> str:
     try:
-        base64.b64decode(raw.encode("ascii"), validate=True)
+        # The padding may be left out (RFC 7643 section 2.3.6).
+        base64.b64decode(raw.encode("ascii") + b"=" * (-len(raw) % 4), validate=True)
     except (AttributeError, UnicodeEncodeError, binascii.Error):
         raise _wrong(attribute, "must be base64") from None
     return str(raw)

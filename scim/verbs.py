@@ -28,7 +28,6 @@ class Wish:
     """None: nothing at all, as in a bulk; what nobody sees is not made either."""
 
     if_match: IfMatch = field(default_factory=IfMatch)
-    if_none_match: str | None = None
     minimal: bool = False
     """Whether an empty answer is preferred (RFC 7240 section 4.2)."""
 
@@ -75,9 +74,9 @@ class Verbs:
     async def get(self, id: str, wish: Wish) -> Answer:
         """GET; 304 for a version the client knows, whatever else it would show not even read."""
         self._check(id)
-        if wish.if_none_match is not None:
+        if (known := wish.if_match.unless) is not None:
             bare = await self.resources.find(id, computed=frozenset())
-            if bare is not None and is_known(wish.if_none_match, bare.version):
+            if bare is not None and is_known(known, bare.version):
                 return Answer(304, None, _tagged(bare))
         stored = await self.resources.find(id, computed=wish.computed)
         if stored is None:

@@ -41,6 +41,9 @@ class Touching:
     async def peek(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.inner.peek(self._counted, lambda tx: unit(tx, *args, **kwargs))
 
+    def version(self) -> None:
+        """Nothing is remembered, so every statement is seen."""
+
     async def close(self) -> None:
         await self.inner.close()
 

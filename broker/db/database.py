@@ -76,6 +76,12 @@ class Database(Protocol):
         """Run a `unit` known to touch a handful of rows the cheapest way the engine has."""
         ...
 
+    def version(self) -> int | None:
+        """A number that stays only while nobody commits anything, in this process or another, as
+        `peek` sees it; None where asking for it costs as much as a look.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish what was handed over and let go of every connection."""
         ...

@@ -15,6 +15,7 @@ from psycopg.errors import (
     DataError,
     DeadlockDetected,
     ForeignKeyViolation,
+    ProgramLimitExceeded,
     SerializationFailure,
     UniqueViolation,
 )
@@ -114,6 +115,9 @@ class PostgresDatabase:
     async def peek(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs), ONE_SNAPSHOT)
 
+    def version(self) -> None:
+        return None
+
     async def close(self) -> None:
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._pool.close)
@@ -145,7 +149,8 @@ class PostgresDatabase:
                 time.sleep(random.uniform(0, 0.05))  # so that the two do not meet again in step
             except UniqueViolation as error:
                 raise Duplicate(error.diag.constraint_name or "") from error
-            except DataError as error:  # without the driver's words: they may quote the value
+            except (DataError, ProgramLimitExceeded) as error:
+                # Without the driver's words: they may quote the value.
                 raise Unstorable("the database has no place for a value") from error
             except (psycopg.OperationalError, PoolTimeout) as error:
                 raise Unavailable("the database cannot be reached now") from error

@@ -448,6 +448,6 @@ table("audit", number(), key("id"), maybe_key("project_id"), moment("at"),
     key("action"), maybe_key("target"), words("detail", "{}"), key("digest"),
     UniqueConstraint("id"), Index("ix_audit_project", "project_id", "n"))
 
-# the chain behind the commit (building.md, Audit)
+# the chain behind the commit
 table("audit_chain", Column("position", NUMBER, primary_key=True, autoincrement=False),
     Column("audit_n", NUMBER, nullable=False), key("hash"), UniqueConstraint("audit_n"))

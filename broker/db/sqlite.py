@@ -140,11 +140,19 @@ class SqliteDatabase:
         What is answered in one turn had arrived before it began, so one snapshot serves all of it:
         taking and leaving one are two system calls each, half of what a look costs.
         """
+        self._look()
+        return unit(SqliteTransaction(self._inline, self._clock()), *args, **kwargs)
+
+    def version(self) -> int:
+        self._look()
+        (version,) = self._inline.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
+    def _look(self) -> None:
         if not self._looking:
             self._inline.execute("BEGIN")
             self._looking = True
             asyncio.get_running_loop().call_soon(self._look_away)
-        return unit(SqliteTransaction(self._inline, self._clock()), *args, **kwargs)
 
     def _look_away(self) -> None:
         if self._looking:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from broker.domain.clock import DAY
 
-PUSH_WINDOW_LIMIT = DAY  # a push run never stays open longer (semantics.md c.6)
+PUSH_WINDOW_LIMIT = DAY  # no push run stays open longer, even where the pushes never pause
 
 
 class State(StrEnum):

@@ -20,7 +20,7 @@ WAYS = (
 @dataclass(frozen=True, slots=True)
 class Subject:
     """One of `user_id`; `user_name`, perhaps with `directory`; `external_id` with `directory`;
-    `logon` with `suffix` (api.md, "Resolve"). What is not said is None.
+    `logon` with `suffix`. What is not said is None.
     """
 
     user_id: str | None = None

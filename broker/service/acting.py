@@ -19,7 +19,7 @@ MODES = ("sync", "async")
 
 @dataclass(frozen=True, slots=True)
 class ActionRequest:
-    """One request for an authentication (providers.md b.2).
+    """One request for an authentication.
 
     `id_token` None is no evidence: then `is_async` waits for a sign-in and the other mode does
     not, so it fails. `suffixes` are the applications whose logons are asked for.
@@ -74,7 +74,7 @@ class ActionAnswer:
         return {"actionCoupon": self.action.coupon, "items": dict(verdict.items) if verdict else {}}
 
     def rendered(self) -> dict[str, Any]:
-        """The JSON of providers.md b.2."""
+        """The JSON of the answer."""
         action, verdict = self.action, self.action.verdict
         if verdict is not None:
             user = {"id": verdict.user, "state": self.user_state} if verdict.user else None

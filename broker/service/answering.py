@@ -89,7 +89,7 @@ class Answer:
     retry_after_s: int = 1
 
     def rendered(self) -> dict[str, Any]:
-        """The JSON of api.md, "Resolve"; `credential` is there only where one leaves."""
+        """The JSON of the answer; `credential` is there only where one leaves."""
         decision = self.decision
         shown: dict[str, Any] = {
             "decision_id": self.decision_id,

@@ -14,7 +14,7 @@ from broker.service.reading import Members
 
 @dataclass(frozen=True, slots=True)
 class StepRequest:
-    """One step of one execution, and who is meant to run it (api.md, "Resolve")."""
+    """One step of one execution, and who is meant to run it."""
 
     connector: str
     step: str

@@ -1,5 +1,6 @@
 """Which directory, service, administrator or person is calling."""
 
+import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Iterable
@@ -23,6 +24,37 @@ PERSON_LIFETIME = DAY
 CONNECT_SESSION_LIFETIME = HOUR
 
 
+@dataclass(slots=True)
+class Known:
+    """SCIM tokens that were checked against the database as it is now.
+
+    Whatever is committed, a revocation or anything else, forgets them all: so none outlives what
+    it was checked against. Half of what a read costs is to know who asks.
+    """
+
+    version: int | None = None
+    directories: dict[bytes, Directory] = field(default_factory=dict)
+
+    def opened(self, version: int | None, words: str | None) -> Directory | None:
+        """The directory these words were found to open, by the database of that version."""
+        if version is None or version != self.version or words is None:
+            return None
+        return self.directories.get(_digest(words))
+
+    def remember(self, version: int | None, words: str | None, directory: Directory) -> None:
+        """These words open the directory, by the database of that version."""
+        if version is None or words is None:
+            return
+        if version != self.version:
+            self.version = version
+            self.directories.clear()
+        self.directories[_digest(words)] = directory
+
+
+def _digest(words: str) -> bytes:
+    return hashlib.sha256(words.encode()).digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Callers:
     """Checks every credential against the database at every call: a revoked one ends at once."""
@@ -31,6 +63,7 @@ class Callers:
     hasher: Hasher
     seen: set[str] = field(default_factory=set)
     """Credentials used since the last `flush`, each known to be the right one."""
+    known: Known = field(default_factory=Known)
 
     async def service(self, authorization: str | None) -> Caller:
         """The service behind `Bearer brk_<id>_<secret>`; Unknown otherwise."""
@@ -43,12 +76,15 @@ class Callers:
 
     async def directory(self, directory_id: str, authorization: str | None) -> Directory:
         """The directory whose SCIM token this is, as it is now; Unknown otherwise (safety 1)."""
+        known = self.known.opened(self.db.version(), authorization)
+        if known is not None and known.id == directory_id:
+            return known
         id, secret = _parts(authorization, TOKEN_PREFIX)
         hash, directory = await self.db.peek(callers.find_token, f"tok_{id}") or (None, None)
-        known = self._is(secret, hash)
-        if not known or directory is None or directory.id != directory_id:
+        if not self._is(secret, hash) or directory is None or directory.id != directory_id:
             raise Unknown("The token is missing, wrong or revoked.", reason="unknown-token")
         self.seen.add(f"tok_{id}")
+        self.known.remember(self.db.version(), authorization, directory)
         return directory
 
     async def session(self, cookie: str | None) -> Caller | None:

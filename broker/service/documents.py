@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeAlias
 
 from broker.db.database import Transaction
@@ -88,11 +87,15 @@ class Documents:
         self, id: str, accepted: Accepted, if_match: IfMatch, *, computed: frozenset[str]
     ) -> Stored:
         """Put document and members in place of those before."""
-        change = partial(replacing, self.shelving.type, accepted)
-        everybody = (MemberChange("replace", accepted.members or ()),)
-        return await self._pushed(
-            Asked(id, change, everybody, if_match, computed), accepted.document
+        type = self.shelving.type
+        asked = Asked(
+            id,
+            lambda before, _: replacing(type, accepted, before),
+            (MemberChange("replace", accepted.members),),
+            if_match,
+            computed,
         )
+        return await self._pushed(asked, accepted.document)
 
     async def patch(
         self,
@@ -135,7 +138,7 @@ class Documents:
     ) -> Stored:
         document = accepted.document
         resource = self.shelving.inserted(tx, id, accepted, self._called(document))
-        everybody = (MemberChange("add", accepted.members or ()),)
+        everybody = (MemberChange("add", accepted.members),)
         beside = self._beside(tx, resource, everybody)
         warnings = (*warned(accepted.warnings), *beside.warnings)
         self._record(tx, Result.CREATED, id, document, warnings=warnings)
@@ -166,7 +169,7 @@ class Documents:
         return self._answered(tx, after, asked.computed, asked.at_most)
 
     def _deleting(self, tx: Transaction, id: str, if_match: IfMatch) -> None:
-        resource, document, _ = self.shelving.leaving(tx, id, if_match)
+        resource, document = self.shelving.leaving(tx, id, if_match)
         resources.delete(tx, self.shelving.shelf, resource.n)
         self._record(tx, Result.DELETED, id, document)
 

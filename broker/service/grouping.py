@@ -10,13 +10,13 @@ from broker.service.documents import Beside, Documents
 from broker.service.membership import Membership
 from broker.service.refusals import when_unavailable
 from broker.service.searching import Outside, stored
-from broker.store import members
+from broker.store import members, rows
 from broker.store.resources import Resource
 from scim.members import MemberChange
 from scim.query import Query
 from scim.resources import Page, Stored
 
-AT_ONCE = 512
+AT_ONCE = rows.LARGEST
 """Members of one group held and answered at once; one statement reads as many."""
 
 

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from broker.store.resources import Keys
+from scim.errors import InvalidValue
 from scim.filters import TEXTUAL, comparison_key
 from scim.rules import title
 from scim.schema import Place, ResourceType
@@ -12,6 +13,7 @@ from scim.scopes import Reader, reader
 
 KEY_LIMIT = 256
 """Characters of a key; of a longer text it is the beginning (an index of PostgreSQL has limits)."""
+EXTERNAL_LIMIT = 512
 PLAIN = {"id": "id", "externalid": "external", "displayname": "display"}
 SEVERAL = {"emails.value": "email"}
 
@@ -27,7 +29,12 @@ def indexed(type: ResourceType) -> Mapping[str, str]:
 
 
 def keyed(type: ResourceType, document: Mapping[str, Any], display: str) -> Keys:
-    """The keys of a document: each compares as its schema says, as in every filter."""
+    """The keys of a document: each compares as its schema says, as in every filter.
+
+    InvalidValue for an externalId beyond all use, which one engine could index and another not.
+    """
+    if len(document.get("externalId") or "") > EXTERNAL_LIMIT:
+        raise InvalidValue(f'"externalId" is longer than {EXTERNAL_LIMIT} characters.')
     readers = _readers(type)
 
     def keys(column: str) -> list[str]:

@@ -164,7 +164,7 @@ class Pausing:
 
 
 def shown(pause: Pause) -> dict[str, Any]:
-    """The JSON of `GET /v1/pauses/{id}` (building.md); `status` is the owner's while it waits."""
+    """The JSON of `GET /v1/pauses/{id}`; `status` is the owner's while it waits."""
     return {
         "id": pause.id,
         "state": pause.state.value,

@@ -103,7 +103,7 @@ class Users(Documents):
         return self._answered(tx, after, asked.computed)
 
     def _deleting(self, tx: Transaction, id: str, if_match: IfMatch) -> None:
-        resource, document, _ = self.shelving.leaving(tx, id, if_match)
+        resource, document = self.shelving.leaving(tx, id, if_match)
         self.licensing.happening(tx, self.directory.project, id, Event.DELETED, self._actor)
         resources.delete(tx, self.shelving.shelf, resource.n)
         self._record(tx, Result.DELETED, id, document)

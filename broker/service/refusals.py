@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from broker.db.database import Duplicate, Transaction, Unavailable
+from broker.db.database import Duplicate, Transaction, Unavailable, Unstorable
 from broker.domain.directories import Directory
 from broker.domain.errors import BrokerError, Conflict, Invalid
 from broker.domain.errors import NotFound as NoSuchThing
@@ -83,6 +83,8 @@ def explained(
             return _taken(tx, directory, attempted)
         case ScimError():
             return _said(error)
+        case Unstorable():
+            return _said(InvalidValue("A value is too long, or holds what cannot be kept."))
         case NoSuchThing():
             return _said(NotFound())
         case Invalid():

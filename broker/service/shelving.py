@@ -116,8 +116,9 @@ class Shelving:
 
     def leaving(
         self, tx: Transaction, id: str, if_match: IfMatch
-    ) -> tuple[Resource, dict[str, Any], dict[str, Any]]:
-        """The resource, locked to be deleted; every group it is in gets its next version.
+    ) -> tuple[Resource, dict[str, Any]]:
+        """The resource and its document, locked to be deleted; the groups it is in get their next
+        versions.
 
         Groups are locked before it, as a change of their members does it, and again after it,
         for those it came into meanwhile.
@@ -125,11 +126,11 @@ class Shelving:
         found = resources.find(tx, self.shelf, id)
         if found is not None:
             members.lock_groups(tx, self.shelf.project, found.n)
-        resource, document, extras = self.locked(tx, id, if_match)
+        resource, document, _ = self.locked(tx, id, if_match)
         group = self.catalogue.by_name["Group"]
         for each in members.lock_groups(tx, self.shelf.project, resource.n):
             resources.stamp(tx, self.shelf.project, _stamped(group, each, each.document, tx.now))
-        return resource, document, extras
+        return resource, document
 
 
 def warned(unused: Iterable[Unused]) -> list[Warning]:

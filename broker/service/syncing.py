@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from broker.db.database import Database, Duplicate, Transaction, Unavailable
+from broker.db.database import Database, Duplicate, Transaction, Unavailable, Unstorable
 from broker.domain import ids, names
 from broker.domain.directories import Directory, State
 from broker.domain.errors import BrokerError, Conflict, Invalid, NotFound
@@ -103,7 +103,7 @@ class Syncing:
                 return await self.db.write(unit, *args, **kwargs)
             except Unavailable:
                 raise
-            except (ScimError, BrokerError, Duplicate) as error:
+            except (ScimError, BrokerError, Duplicate, Unstorable) as error:
                 problem = await self.db.write(self._failing, directory, attempted, error)
                 raise problem from None if problem is error else error
             except Exception as error:

@@ -28,7 +28,7 @@ class ConnectorView:
         return forms.missing(self.definition, self.connector, held)
 
     def rendered(self) -> dict[str, Any]:
-        """The JSON of building.md, "Shapes"; a protected field says only that it has a value."""
+        """The JSON of the view; a protected field says only that it has a value."""
         connector, user = self.connector, self.connector_user
         shown = forms.shown_fields(self.definition, connector.integration)
         return {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from broker.db.database import Row, Transaction
 from broker.domain.errors import NotFound
 from broker.store import rows
-from broker.store.resources import Resource
+from broker.store.resources import COLUMNS, Resource, of_row
 
 NUMBERS = 10_000
 """Numbers read at a time."""
@@ -173,7 +173,7 @@ def lock_groups(tx: Transaction, project: str, member: int) -> list[Resource]:
     """The groups somebody is directly in, locked in the order of their numbers."""
     found = tx.all(
         f"""
-        SELECT n, id, document, version, created_at, changed_at FROM resources
+        SELECT {COLUMNS} FROM resources
          WHERE {_OURS}
            AND n IN (SELECT group_n FROM members
                       WHERE project_id = :project AND member_n = :member)
@@ -183,7 +183,7 @@ def lock_groups(tx: Transaction, project: str, member: int) -> list[Resource]:
         project=project,
         member=member,
     )
-    return [Resource(**row) for row in found]
+    return [of_row(row) for row in found]
 
 
 def people_of(tx: Transaction, project: str, group: str) -> list[str]:

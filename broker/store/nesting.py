@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from broker.db.database import Transaction
 from broker.store import rows
 from broker.store.members import Entry
-from broker.store.resources import Resource, Shelf
+from broker.store.resources import Resource, Shelf, of_row
 
 CLOSE = 4
 """How many numbers to each that is meant make one stretch cheaper than to name them."""
@@ -49,16 +49,8 @@ def find_with_groups(
     if not found:
         return None
     row, *groups = found
-    resource = Resource(
-        row["n"],
-        row["id"],
-        row["document"],
-        row["version"],
-        row["created_at"],
-        row["changed_at"],
-    )
     entries = [Entry(group["n"], group["id"], "Group", group["display"]) for group in groups]
-    return resource, entries, any(group["nested"] for group in groups)
+    return of_row(row), entries, any(group["nested"] for group in groups)
 
 
 def groups_of(tx: Transaction, project: str, members: Sequence[int]) -> dict[int, list[Membership]]:

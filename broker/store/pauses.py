@@ -95,7 +95,7 @@ def readying(tx: Transaction, project: str, user_id: str, connector_id: str) -> 
     """P2: the person signed in at the connector, so every pause that waited for it is ready.
 
     Takes the person's row first: a resolve that opens a pause holds it while it looks at the
-    token, so neither misses the other (F11, `semantics.md` c.4).
+    token, so neither misses the other (F11).
     """
     users.lock(tx, project, user_id)
     ready = _changed(tx, _waiting(tx, project, user_id, connector_id), Event.SIGNED_IN)

@@ -92,7 +92,7 @@ def set_signing(tx: Transaction, id: str, key: bytes, public: str) -> Project | 
 
 
 def next_coupon(tx: Transaction, id: str) -> int:
-    """An action coupon: positive, per project, never given twice (`providers.md` b.2)."""
+    """An action coupon: positive, per project, never given twice."""
     sql = "UPDATE projects SET coupons = coupons + 1 WHERE id = :id RETURNING coupons"
     row = tx.find(sql, id=id)
     if row is None:

@@ -9,6 +9,9 @@ from broker.domain.mapping import Warning
 from broker.domain.runs import Change, Record, Result
 from broker.store import rows
 
+LONGEST = 256
+"""Characters of an attribute's name in a warning, which an index counts."""
+
 
 def append(
     tx: Transaction, project: str, directory: str, record: Record, code: str | None = None
@@ -84,7 +87,7 @@ def _warn(
     for some in rows.chunks(warnings):
         lines, values = rows.valued(
             "(:project, :run, :record, {code}, {attribute}, {text})",
-            [{"code": w.code, "attribute": w.attribute, "text": w.text} for w in some],
+            [{"code": w.code, "attribute": w.attribute[:LONGEST], "text": w.text} for w in some],
         )
         tx.run(
             f"""

@@ -11,7 +11,7 @@ import pytest
 from bench.usage import used
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="read from Linux' /proc")
-BUSY = "import time\nwhile time.process_time() < 0.2: pass\n"
+BUSY = "import time\nwhile time.process_time() < 0.25: pass\n"  # Linux counts in ticks of 10 ms
 # A parent that does nothing, of a child that is busy, holds 64 MiB, and waits for us.
 FAMILY = f"""
 import subprocess, sys

@@ -35,8 +35,8 @@ async def test_every_scenario_passes(db: Database, sender: str) -> None:
 
 
 def test_every_switch_has_its_scenario() -> None:
-    """README "SCIM manners": what `standard` takes beyond the letter, a scenario shows `strict`
-    refusing, and one shows what both take.
+    """What `standard` takes beyond the letter, a scenario shows `strict` refusing, and one shows
+    what both take.
     """
     switches = {f"strict-{each.name.replace('_', '-')}" for each in fields(Tolerance)}
     assert {file.stem for file in CORPUS.glob("strict-*.json")} == {

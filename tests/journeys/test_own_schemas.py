@@ -33,8 +33,8 @@ async def listed(asking: httpx.AsyncClient, path: str, **headers: str) -> list[d
 
 
 async def test_a_folder_of_json_is_served(database_url: str, tmp_path: Path) -> None:
-    """README "SCIM at speed": discovery, validation, filters, order, PATCH and versions of a type
-    and an extension nobody has written a line of code for.
+    """Discovery, validation, filters, order, PATCH and versions of a type and an extension nobody
+    has written a line of code for.
     """
     async with (
         serve(tmp_path, database_url, BROKER_SCHEMAS=str(ACME)) as broker,

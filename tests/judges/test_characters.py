@@ -48,7 +48,7 @@ async def test_a_metacharacter_is_a_character(db: Database) -> None:
 
 
 async def test_who_is_found_is_who_is_taken(db: Database) -> None:
-    """README "SCIM manners": a userName is taken exactly where a filter finds somebody by it:
+    """A userName is taken exactly where a filter finds somebody by it:
     case and composition do not count, `ß` is not `ss`, `ı` is not `i`.
     """
     taken = []

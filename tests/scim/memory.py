@@ -107,7 +107,7 @@ class MemoryResources:
         document = render(self.type, accepted.document, id=id, version=1, created=now, changed=now)
         row = Row(id, 1, now, now, document, dict(accepted.extras))
         self.rows[id] = row
-        row.members = self._existing(accepted.members or ())
+        row.members = self._existing(accepted.members)
         return self._stored(row, computed)
 
     async def find(self, id: str, *, computed: frozenset[str]) -> Stored | None:
@@ -122,8 +122,8 @@ class MemoryResources:
         self.directory.accepted.append(accepted)
         row = self._row(id, if_match)
         self._unique(accepted.document, id)
-        accepted = replacing(self.type, accepted, load(row.document), row.extras)
-        members = self._existing(accepted.members or ())
+        accepted = replacing(self.type, accepted, load(row.document))
+        members = self._existing(accepted.members)
         self._write(row, accepted.document, accepted.extras, members)
         return self._stored(row, computed)
 

@@ -28,7 +28,7 @@ def told(folder: Path) -> list[str]:
 
 
 def test_a_folder_adds_to_the_standard() -> None:
-    """README "SCIM at speed": own types stand beside Users and Groups, own extensions in User."""
+    """Own types stand beside Users and Groups, own extensions in User."""
     own = catalogue(ACME)
     assert list(own.by_name) == ["User", "Group", "Device"]
     assert own.by_name["User"].extensions[-1] == BADGE

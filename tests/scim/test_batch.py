@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scim.batch import circles, read, steps, wave
+from scim.batch import Step, circles, read, steps, wave
 from scim.exchange import Answer
 from tests.scim.bulking import delete, group, patch, post, put, user
 from tests.scim.memory import MemoryDirectory
@@ -81,6 +82,32 @@ TITLE = {"op": "replace", "path": "title", "value": "Dr"}
             ],
             ["02", "1"],
         ),
+        (
+            [
+                post("/Groups", "g", group("g", "bulkId:u")),
+                delete("/Users/1"),
+                delete("/Users/2"),
+                patch("/Users/3", RENAME),
+                post("/Users", "u", user("u")),
+            ],
+            ["12", "3", "4", "0"],
+        ),
+        (
+            [
+                patch("/Users/1", {"op": "replace", "path": "title", "value": "bulkId:u"}),
+                delete("/Users/1"),
+                post("/Users", "u", user("u")),
+            ],
+            ["2", "0", "1"],
+        ),
+        (
+            [
+                put("/Users/1", user("a", title="bulkId:u")),
+                put("/Users/2", user("b")),
+                post("/Users", "u", user("u")),
+            ],
+            ["2", "0", "1"],
+        ),
     ],
 )
 def test_what_touches_one_another_is_not_done_at_once(operations: Any, waves: list[str]) -> None:
@@ -94,3 +121,23 @@ def test_what_touches_one_another_is_not_done_at_once(operations: Any, waves: li
             each.answer = Answer(204)
         pending = [step for step in pending if step.operations[0].answer is None]
     assert told == waves
+
+
+class Walked(list[Step]):
+    """Steps that count how often somebody goes through them."""
+
+    walks = 0
+
+    def __iter__(self) -> Iterator[Step]:
+        """Each of them."""
+        self.walks += 1
+        return super().__iter__()
+
+
+def test_what_a_long_chain_needs_is_found_in_one_walk() -> None:
+    """Rule 37: the work of a wave grows with the operations, not with their square."""
+    chain = [post("/Users", f"{n}", user(f"{n}", manager=f"bulkId:{n + 1}")) for n in range(50)]
+    made = [put("/Users/1", user("a", manager="bulkId:0")), *chain, post("/Users", "50", user("z"))]
+    pending = Walked(steps(read(made, MemoryDirectory("http://broker.example"))))
+    assert wave(pending, 5) == pending[-1:]
+    assert pending.walks <= 2

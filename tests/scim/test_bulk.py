@@ -13,7 +13,7 @@ from scim2_models import BulkResponse, Context, EnterpriseUser, Group, User
 
 from scim.tolerance import STRICT
 from tests.scim.bulking import BULK, both_ways, bulk, delete, group, patch, post, put, user
-from tests.scim.calling import GROUP, Client, problem
+from tests.scim.calling import ENTERPRISE, GROUP, Client, problem
 
 
 @pytest.fixture
@@ -90,6 +90,8 @@ async def test_every_operation_is_answered_as_its_request_would_be(client: Clien
         (put("/Users/{held}", []), "400", "invalidSyntax"),
         ({"method": "PATCH", "path": "/Users/{held}"}, "400", "invalidSyntax"),
         (delete("/Users/{held}") | {"version": 2}, "400", "invalidSyntax"),
+        (delete("/Users/{held}") | {"METHOD": "DELETE"}, "400", "invalidSyntax"),
+        (patch("/Users/{held}", {"op": "remove", "OP": "add"}), "400", "invalidSyntax"),
         (delete("/Users"), "400", "invalidPath"),
         (delete("/Nothing/held"), "400", "invalidPath"),
         ({"method": "DELETE"}, "400", "invalidPath"),
@@ -129,6 +131,7 @@ async def test_a_bad_operation_undoes_only_itself(
         ({"schemas": [BULK]}, 400, "invalidSyntax"),
         ({"schemas": [BULK], "Operations": []}, 400, "invalidSyntax"),
         ({"schemas": [BULK], "Operations": {}}, 400, "invalidSyntax"),
+        (bulk(delete("/Users/x"), operations=[]), 400, "invalidSyntax"),
         (bulk(delete("/Users/x"), failOnErrors=-1), 400, "invalidValue"),
         (bulk(delete("/Users/x"), failOnErrors="1"), 400, "invalidValue"),
         (bulk(delete("/Users/x"), failOnErrors=True), 400, "invalidValue"),
@@ -160,7 +163,7 @@ async def test_the_limits_are_kept_and_named(client: Client) -> None:
     large = bulk(post("/Users", "a", user("a", title="x" * limits.body_bytes)))
     assert problem(await client("POST", "/Bulk", large))[::2] == (
         413,
-        "The request body is larger than 1 MiB.",
+        "The request body is larger than maxPayloadSize in /ServiceProviderConfig allows.",
     )
     announced = (await client("GET", "/ServiceProviderConfig")).json()["bulk"]
     assert announced == {"supported": True, "maxOperations": 1000, "maxPayloadSize": 1_048_576}
@@ -272,8 +275,9 @@ async def test_groups_that_hold_one_another_are_created(client: Client) -> None:
         "b": {ids["c"]},
         "c": {ids["a"]},
     }
-    versions = {each["displayName"]: each["meta"]["version"] for each in shown}
-    assert versions == {r["bulkId"]: r["version"] for r in results if r["bulkId"] in versions}
+    people = (await client("GET", "/Users")).json()["Resources"]
+    versions = {each["id"]: each["meta"]["version"] for each in shown + people}
+    assert versions == {ids[each["bulkId"]]: each["version"] for each in results}
     assert ids["u"] in (await client("GET", f"/Users/{ids['v']}")).text
 
 
@@ -292,10 +296,58 @@ async def test_a_circle_stands_or_falls_as_one(client: Client) -> None:
     assert [each["response"].get("scimType") for each in results if "response" in each] == [
         None, "uniqueness", None, None,
     ]  # fmt: skip
+    assert 'What "bulkId:v" names' in results[0]["response"]["detail"]
     assert (await client("GET", "/Users")).json()["totalResults"] == 1
     assert (await client("GET", "/Groups")).json()["totalResults"] == 1
     refused = {(a.op, problem.status) for a, problem in client.directory.refusals}
     assert refused == {("create", 409), ("delete", 409)}
+
+
+async def test_who_fails_as_a_circle_is_closed_says_why_itself(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 7644 section 3.7.1: its own answer stays, the others name it, nothing is left."""
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    honest = client.directory.now
+    ticks = iter([None, None, None, ZeroDivisionError("ours")])
+
+    def now(_: Any) -> int:
+        if fault := next(ticks):
+            raise fault
+        return honest()
+
+    monkeypatch.setattr(type(client.directory), "now", now)
+    results = await sent(
+        client,
+        post("/Groups", "a", group("a", "bulkId:b")),
+        post("/Groups", "b", group("b", "bulkId:a")),
+    )
+    assert statuses(results) == ["409", "500"]
+    assert 'What "bulkId:b" names' in results[0]["response"]["detail"]
+    assert (await client("GET", "/Groups")).json()["totalResults"] == 0
+
+
+async def test_a_reference_stands_only_where_an_id_does(client: Client) -> None:
+    """RFC 7644 section 3.7.2: a text that speaks of `bulkId:` is a text, and is kept as it came."""
+    held = await client.user("held")
+    text = 'see /bulkId:zzz, "bulkId:zzz" or https://x/bulkId:zzz'
+    results = await sent(
+        client,
+        post("/Users", "u", user("u", displayName=text, title="see bulkId:zzz")),
+        patch(
+            f"/Users/{held['id']}",
+            {"op": "replace", "path": "displayName", "value": text},
+            {"op": "add", "value": {f"{ENTERPRISE}:manager.value": "bulkId:u"}},
+            {"op": "add", "path": f"{ENTERPRISE}:manager.$ref", "value": "../Users/bulkId:u"},
+        ),
+    )
+    assert statuses(results) == ["201", "200"]
+    made, changed = (await client("GET", "/Users?sortBy=userName")).json()["Resources"][::-1]
+    assert (made["displayName"], made["title"], changed["displayName"]) == (
+        text, "see bulkId:zzz", text,
+    )  # fmt: skip
+    manager = changed[ENTERPRISE]["manager"]
+    assert (manager["value"], manager["$ref"]) == (made["id"], f"../Users/{made['id']}")
 
 
 async def test_a_long_chain_and_a_long_circle_are_no_deep_recursion(client: Client) -> None:
@@ -312,6 +364,14 @@ async def test_a_long_chain_and_a_long_circle_are_no_deep_recursion(client: Clie
 
 async def test_a_name_freed_before_is_free(client: Client) -> None:
     """RFC 7644 section 3.7: the order of the request holds where operations touch one another."""
+    free = await client.user("free")
+    results = await sent(
+        client,
+        post("/Groups", "g", group("g", "bulkId:u")),
+        delete(f"/Users/{free['id']}"),
+        post("/Users", "u", user("free")),
+    )
+    assert statuses(results) == ["201", "204", "201"]
     held = await client.user("ada")
     other = await client.user("kim")
     results = await sent(
@@ -354,12 +414,12 @@ async def test_what_nobody_could_read_is_counted_and_what_names_somebody_is_a_re
     await sent(
         client,
         {"method": "GET"},
-        put("/Users/x", None),
+        put("/Users/" + "x" * 999, None),
         post("/Groups", "g", group("g", "bulkId:?")),
     )
     assert client.directory.notes == ["unreadable"]
     assert [(a.op, a.id, p.status) for a, p in client.directory.refusals] == [
-        ("replace", "x", 400),
+        ("replace", "x" * 256, 400),
         ("create", None, 400),
     ]
 

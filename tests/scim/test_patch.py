@@ -504,10 +504,12 @@ def test_a_patch_reads_a_group_so_often_and_no_more() -> None:
         {"schemas": [PATCH_OP], "Operations": {"op": "add"}},
         {"schemas": [USER_URN], "Operations": []},
         {"schemas": "x", "Operations": []},
+        patch_body({"op": "remove", "OP": "add", "path": "title"}),
+        patch_body(op("remove", "title")) | {"operations": []},
     ],
 )
 def test_a_body_that_is_no_patch_is_refused(body: dict[str, Any]) -> None:
-    """A PATCH without its operations, or that says it is something else, is 400 invalidSyntax."""
+    """A PATCH without its operations, that says it is something else, or a name twice, is 400."""
     with pytest.raises(InvalidSyntax):
         Patch.parse(USER, body, STANDARD)
 
@@ -538,7 +540,7 @@ def test_a_patch_may_be_spelled_loosely(body: dict[str, Any]) -> None:
     ],
 )
 def test_strict_takes_the_letter_alone(operation: dict[str, Any]) -> None:
-    """README "SCIM manners": what standard tolerates, strict answers with 400."""
+    """What standard tolerates, strict answers with 400."""
     patched(operation)
     with pytest.raises(ScimError):
         patched(operation, tolerance=STRICT)

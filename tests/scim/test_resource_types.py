@@ -13,8 +13,9 @@ from scim.errors import InvalidValue, Mutability, NoTarget, ScimError
 from scim.filters import Filter
 from scim.patch import Patch
 from scim.projection import Selection, project
-from scim.schema import Catalogue, ResourceType
+from scim.schema import Catalogue, ResourceType, compiled
 from scim.tolerance import STANDARD
+from scim.values import merged
 from tests.scim.calling import patch_body
 
 URN = "urn:example:lamps:2.0:Lamp"
@@ -46,6 +47,19 @@ SCHEMA = {
         attribute("pin", "binary", caseExact=True),
         attribute("note", returned="request"),
         attribute(
+            "socket", "complex", subAttributes=[attribute("type"), attribute("primary", "boolean")]
+        ),
+        attribute(
+            "plugs",
+            "complex",
+            multiValued=True,
+            subAttributes=[
+                attribute("value"),
+                attribute("type", "integer"),
+                attribute("primary", "boolean"),
+            ],
+        ),
+        attribute(
             "bulb",
             "complex",
             subAttributes=[
@@ -76,7 +90,7 @@ def patched(lamp: ResourceType, *operations: Any) -> dict[str, Any]:
 
 
 def test_a_folder_is_a_catalogue(lamp: ResourceType) -> None:
-    """README "SCIM at speed": schemas and resource types are data; another type is another file."""
+    """Schemas and resource types are data; another type is another file."""
     accepted = accept(lamp, {"schemas": [URN], "id": "mine"} | LAMP, STANDARD)
     assert accepted.document == LAMP
     written = render(lamp, accepted.document, id="l1", version=1, created=1, changed=1)
@@ -106,6 +120,35 @@ def test_every_type_is_checked(lamp: ResourceType, sent: dict[str, Any], named: 
     """RFC 7643 section 2.3: a value that is not of its type is 400 invalidValue by name."""
     with pytest.raises(InvalidValue, match=f'"{named}"'):
         accept(lamp, LAMP | sent, STANDARD)
+
+
+@pytest.mark.parametrize(
+    ("type", "one", "other"),
+    [
+        ({"type": "integer"}, 2, 3),
+        ({"type": "boolean"}, False, True),
+        ({"type": "string"}, "Work", "home"),
+        ({"type": "string", "multiValued": True}, ["a"], ["b", "c"]),
+    ],
+)
+def test_entries_compare_by_what_their_schema_says(type: Any, one: Any, other: Any) -> None:
+    """RFC 7643 section 2.4: one type and one value is one entry, whatever type `type` is of."""
+    parts = [attribute("value"), attribute("type") | type, attribute("primary", "boolean")]
+    plugs = attribute("plugs", "complex", multiValued=True, subAttributes=parts)
+    schema = compiled({"id": URN, "attributes": [plugs]})
+    sent = [{"value": "b", "type": one}, {"value": "b", "type": other}, {"value": "b"}]
+    again = {"value": "B", "type": one, "primary": True}
+    entries = merged(schema.attributes["plugs"], [], [*sent, again])
+    assert entries == [sent[0] | {"primary": True}, *sent[1:]]
+
+
+def test_a_type_alone_is_a_value_where_there_is_one(lamp: ResourceType) -> None:
+    """A mark on one of several marks nothing by itself; in a single object it is what was said."""
+    said = {"socket": {"type": "E27"}, "plugs": [{"type": 2}]}
+    accepted = accept(lamp, LAMP | said, STANDARD)
+    assert accepted.document == LAMP | {"socket": {"type": "E27"}}
+    put = {"op": "replace", "path": "socket", "value": {"primary": True}}
+    assert patched(lamp, put)["socket"] == {"primary": True}
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ PHONE: dict[str, Any] = {
 
 
 def put(before: dict[str, Any], body: dict[str, Any], type: ResourceType = THING) -> dict[str, Any]:
-    return replacing(type, accept(type, body, STANDARD), before, {}).document
+    return replacing(type, accept(type, body, STANDARD), before).document
 
 
 def patched(*operations: Any, before: Any = PHONE, type: ResourceType = THING) -> dict[str, Any]:
@@ -283,6 +283,6 @@ def test_a_put_may_be_tried_again() -> None:
     accepted = accept(THING, without("serial") | {"maker": {"name": "n"}}, STANDARD)
     said = accept(THING, without("serial") | {"maker": {"name": "n"}}, STANDARD)
     for _ in range(2):
-        document = replacing(THING, accepted, PHONE, {}).document
+        document = replacing(THING, accepted, PHONE).document
         assert (document["serial"], document["maker"]["batch"]) == ("S1", "b")
     assert accepted == said

@@ -96,7 +96,7 @@ def chosen(request: Request, name: str, kind: type[E]) -> list[E]:
 def condition(request: Request) -> int | None:
     """The version a change of configuration was made for; None where any will do (`*`).
 
-    ConditionNeeded where the caller says neither (api.md), Invalid where it is no ETag.
+    ConditionNeeded where the caller says neither, Invalid where it is no ETag.
     """
     if "if-match" not in request.headers:
         raise ConditionNeeded()

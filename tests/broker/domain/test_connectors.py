@@ -127,7 +127,7 @@ def test_f1_what_steps_may_ask_for() -> None:
 
 
 def test_r3_off_and_end_with_error_by_default() -> None:
-    """R3, README "Run-as": user authentication is off; the policy never changes identity."""
+    """R3: user authentication is off; the policy never changes identity."""
     fresh = connector(State.DRAFT)
     assert (fresh.user_authentication, fresh.policy) == (False, Policy.END_WITH_ERROR)
 

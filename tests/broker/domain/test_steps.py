@@ -262,7 +262,7 @@ def test_r10_unattended_nobody_is_asked() -> None:
 
 
 def test_an_outage_never_changes_identity() -> None:
-    """README "Run-as": where a token fails for the moment, the answer is who it was, or wait."""
+    """Where a token fails for the moment, the answer is who it was, or wait."""
     for facts, decision in SEEN:
         if facts.token is TRANSIENT:
             usable = decide(replace(facts, token=Token.USABLE))
@@ -273,7 +273,7 @@ def test_an_outage_never_changes_identity() -> None:
 
 
 def test_f2_suspended_and_deleted_people_never_run() -> None:
-    """README "Run-as": not even by fallback; invited and queued never while the feature is on."""
+    """Not even by fallback; invited and queued never while the feature is on."""
     for facts, decision in SEEN:
         gone = facts.subject in (Subject.SUSPENDED, Subject.DELETED)
         early = facts.subject in (Subject.INVITED, Subject.QUEUED) and facts.user_authentication

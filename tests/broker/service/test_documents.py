@@ -215,3 +215,23 @@ async def test_the_standard_is_as_it_was(push: Pusher) -> None:
     found = await push.get("/Users", filter='department eq "r&d"')
     assert found["Resources"] == [ada]
     assert (await push("GET", "/Things")).status_code == 404
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+async def test_nothing_in_place_of_a_value_removes_it(push: Pusher, nothing: object) -> None:
+    """RFC 7643 section 2.5: null and empty are unassigned, also among several plain values."""
+    made = await device(push, "Phone", tags=["a", "b"])
+    change = {"op": "replace", "path": 'tags[value eq "a"]', "value": nothing}
+    answer = await push.patch(f"/Devices/{made['id']}", change)
+    assert answer.json()["tags"] == ["b"]
+
+
+async def test_a_value_beyond_an_index_is_refused_alike(at: House, push: Pusher) -> None:
+    """Both engines: an endless externalId is 400, an endless name of an attribute a warning."""
+    long = "".join(chr(0x4E00 + n * 7 % 20_000) for n in range(6000))
+    body = {"schemas": [USER], "userName": "kim", "externalId": long}
+    assert refused(await push("POST", "/Users", body))[:2] == (400, "invalidValue")
+    await push.user("kim", **{long: "heard of"})
+    *_, record = await at.records()
+    assert record.result is Result.CREATED
+    assert [each.attribute for each in record.warnings] == [long[:256]]

@@ -10,6 +10,7 @@ from scim.errors import Busy, Unauthorized
 from scim.etag import IfMatch
 from scim.tolerance import STANDARD, STRICT
 from tests import pushing
+from tests.faces import faces
 
 
 @pytest.mark.parametrize(("word", "tolerance"), [("standard", STANDARD), ("strict", STRICT)])
@@ -37,6 +38,18 @@ async def test_no_other_token_does(db: Database) -> None:
     with pytest.raises(Unauthorized):
         await scim.admit("dir_nobody", f"Bearer {token}")
     assert house.syncing.noted == {(house.project, directory.id): {"refused": 7}}
+
+
+async def test_a_token_that_was_revoked_elsewhere_ends_at_once(database_url: str) -> None:
+    """Safety 1: what one process remembers of a token ends with whatever another commits."""
+    async with faces(database_url) as here, faces(database_url) as elsewhere:
+        made, token = await here.broker.syncing.add(here.project, "Acme", by="test")
+        url, headers = f"/scim/v2/{made.id}/Users", {"Authorization": f"Bearer {token}"}
+        for _ in range(2):
+            assert (await here.client.get(url, headers=headers)).status_code == 200
+        (known,) = await elsewhere.broker.callers.tokens(here.project, made.id)
+        await elsewhere.broker.callers.revoke_token(here.project, known["id"], by="test")
+        assert (await here.client.get(url, headers=headers)).status_code == 401
 
 
 @pytest.mark.parametrize(("state", "error"), [("disabled", Busy), ("deleted", Unauthorized)])
