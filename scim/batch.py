@@ -13,11 +13,11 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import orjson
 
+from scim.document import lowered
 from scim.errors import InvalidPath, InvalidSyntax, InvalidValue, ScimError
 from scim.etag import IfMatch
 from scim.exchange import Answer
 from scim.fold import fold
-from scim.patch import lowered
 from scim.resources import Host
 from scim.rules import unique_names
 from scim.verbs import Verbs, Wish

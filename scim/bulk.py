@@ -10,10 +10,9 @@ from typing import Any
 import orjson
 
 from scim.batch import ATTEMPTS, Operation, read, steps, wave
-from scim.document import is_message
+from scim.document import is_message, lowered
 from scim.errors import Conflict, InvalidSyntax, InvalidValue, MethodNotAllowed, ScimError, TooLarge
 from scim.exchange import Answer, Request, refusal
-from scim.patch import lowered
 from scim.resources import Attempt, Host
 from scim.values import is_empty
 from scim.verbs import LONGEST_ID, Verbs, Wish

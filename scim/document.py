@@ -141,6 +141,16 @@ def is_message(body: Mapping[str, Any], urn: str) -> bool:
     return isinstance(named, list) and urn.lower() in (str(each).lower() for each in named)
 
 
+def lowered(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a message by lower-case name; InvalidSyntax for a name given twice."""
+    parts: dict[str, Any] = {}
+    for key, item in message.items():
+        if key.lower() in parts:
+            raise InvalidSyntax(f'"{key}" is given twice.')
+        parts[key.lower()] = item
+    return parts
+
+
 def render(
     type: ResourceType,
     document: Mapping[str, Any],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scim.changes import Aside, Change, applied
-from scim.document import Accepted, is_message
+from scim.document import Accepted, is_message, lowered
 from scim.errors import InvalidSyntax, InvalidValue, TooMany
 from scim.members import MemberChange
 from scim.operations import Reading
@@ -80,16 +80,6 @@ class Patch:
         for aside in self.asides:
             aside.apply(beside)
         return Accepted(after, beside, self.warnings)
-
-
-def lowered(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of a message by lower-case name; InvalidSyntax for a name given twice."""
-    parts: dict[str, Any] = {}
-    for key, item in message.items():
-        if key.lower() in parts:
-            raise InvalidSyntax(f'"{key}" is given twice.')
-        parts[key.lower()] = item
-    return parts
 
 
 def _operations(body: Mapping[str, Any], tolerance: Tolerance) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from scim.cursor import Cursor
-from scim.document import is_message
+from scim.document import is_message, lowered
 from scim.errors import InvalidCount, InvalidFilter, InvalidPath, InvalidSyntax, InvalidValue
 from scim.filters import Filter, comparison_key
 from scim.projection import Selection
@@ -136,7 +136,7 @@ def body_parameters(body: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters of a /.search body by lower-case name (RFC 7644 section 3.4.3)."""
     if not is_message(body, URN):
         raise InvalidSyntax(f'"schemas" of a search must name {URN}.')
-    return {name.lower(): value for name, value in body.items()}
+    return lowered(body)
 
 
 def url_parameters(query_string: bytes) -> dict[str, str]:

@@ -554,3 +554,9 @@ async def test_padding_may_be_left_out(client: Client) -> None:
     """RFC 7643 section 2.3.6: base64 without its padding is base64."""
     made = await client.user(x509Certificates=[{"value": "YQ"}])
     assert made["x509Certificates"] == [{"value": "YQ"}]
+
+
+async def test_a_search_names_each_parameter_once(client: Client) -> None:
+    """As in documents: of two names that differ only in case neither is taken for the other."""
+    body = {"schemas": [SEARCH], "count": 1, "Count": 2}
+    assert problem(await client("POST", "/Users/.search", body))[:2] == (400, "invalidSyntax")
