@@ -7,7 +7,7 @@ from typing import Any, Literal
 from scim.errors import InvalidValue, Mutability, NoTarget
 from scim.filters import Matcher
 from scim.schema import Attribute, Place
-from scim.values import is_empty, is_hollow, merged, only_primary, part_key
+from scim.values import alike, is_empty, is_hollow, merged, only_primary, part_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,8 @@ def _updated(attribute: Attribute, before: Mapping[str, Any], change: Change) ->
 def _many(attribute: Attribute, entries: list[Any], change: Change) -> list[Any]:
     whole = change.where is None and change.place.sub is None
     if change.op == "remove_values":
-        gone = [e for e in entries if any(_covers(attribute, e, each) for each in change.value)]
-        return [each for each in entries if each not in gone]
+        gone = change.value
+        return [each for each in entries if not any(_covers(attribute, each, e) for e in gone)]
     if change.op == "remove" and whole:
         return []
     if whole:
@@ -151,11 +151,7 @@ def _covers(attribute: Attribute, entry: Any, wanted: Any) -> bool:
     """Whether an entry holds all that `wanted` says of it, as its parts compare."""
     if not isinstance(entry, dict) or not isinstance(wanted, dict):
         return bool(part_key(attribute, entry) == part_key(attribute, wanted))
-    known = {part.name: part for part in attribute.sub.values()}
-    return all(
-        part_key(known[name], entry.get(name)) == part_key(known[name], part)
-        for name, part in wanted.items()
-    )
+    return all(alike(attribute, name, entry.get(name), part) for name, part in wanted.items())
 
 
 def _created(attribute: Attribute, entries: list[Any], change: Change) -> list[Any]:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -176,15 +176,14 @@ def is_hollow(element: Mapping[str, Any]) -> bool:
     return not element.keys() - {"type", "primary"}
 
 
-def merged(attribute: Attribute, present: list[Any], added: Iterable[Any]) -> list[Any]:
+def merged(attribute: Attribute, present: list[Any], added: Sequence[Any]) -> list[Any]:
     """`present` with `added`: entries with the same type and value become one, one is primary.
 
     A primary value that is added wins over one that is present (RFC 7644 section 3.5.2);
     of several that are added the first wins (RFC 7643 section 2.4 allows one).
     """
-    added = list(added)
     if not present and len(added) == 1:
-        return added
+        return list(added)
     entries = list(present)
     places = {_identity(attribute, each): index for index, each in enumerate(entries)}
     primary: int | None = None
@@ -222,12 +221,13 @@ def _identity(attribute: Attribute, entry: Any) -> Any:
 
 def _told(attribute: Attribute, before: dict[str, Any], each: dict[str, Any]) -> dict[str, Any]:
     """An entry that came again, with what is new of it: another spelling of the same is not."""
-    known = {part.name: part for part in attribute.sub.values()}
-    return before | {
-        name: part
-        for name, part in each.items()
-        if part_key(known[name], part) != part_key(known[name], before.get(name))
-    }
+    return before | {n: p for n, p in each.items() if not alike(attribute, n, p, before.get(n))}
+
+
+def alike(attribute: Attribute, name: str, one: Any, other: Any) -> bool:
+    """Whether two values of a part, by its canonical name, compare as the same."""
+    part = attribute.sub[name.lower()]
+    return bool(part_key(part, one) == part_key(part, other))
 
 
 def part_key(attribute: Attribute, value: Any) -> Any:

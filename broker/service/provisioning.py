@@ -36,8 +36,7 @@ class Users(Documents):
     def _finding(self, tx: Transaction, id: str, computed: frozenset[str]) -> Stored | None:
         """One statement for what is asked most: the document and direct groups."""
         if computed != {"groups"}:
-            resource = resources.find(tx, self.shelving.shelf, id)
-            return self._answered(tx, resource, computed) if resource else None
+            return Documents._finding(self, tx, id, computed)
         found = nesting.find_with_groups(tx, self.shelving.shelf, id)
         if found is None:
             return None

@@ -9,11 +9,25 @@ import pytest
 from broker.db.database import Database
 from broker.demo.simulator import Simulator
 from broker.domain.callers import Caller
-from tests import proof, stepping
+from tests import proof, pushing, stepping
 from tests.broker.service import outside
 from tests.broker.service.outside import Outside
+from tests.pushing import House
 from tests.scene import Scene
 from tests.stepping import World
+from tests.watching import Watched
+
+
+@pytest.fixture
+def watched(db: Database) -> Watched:
+    """A database that remembers what it was asked."""
+    return Watched(db)
+
+
+@pytest.fixture
+async def house(watched: Watched) -> House:
+    """A project on each engine."""
+    return await pushing.house(watched)
 
 
 @pytest.fixture(scope="module")

@@ -71,18 +71,6 @@ class Reader:
 
 
 @pytest.fixture
-def watched(db: Database) -> Watched:
-    """A database that remembers what it was asked."""
-    return Watched(db)
-
-
-@pytest.fixture
-async def house(watched: Watched) -> House:
-    """A project on each engine."""
-    return await pushing.house(watched)
-
-
-@pytest.fixture
 async def push(house: House) -> AsyncIterator[Pusher]:
     """An identity provider's side of a directory."""
     async with pushing.calling(house) as push:

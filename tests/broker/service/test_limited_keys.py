@@ -1,15 +1,12 @@
 """Safety 22: a key limited to connectors comes near no other one, whichever verb it asks for."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 
-from broker.db.database import Database
-from broker.demo.simulator import Simulator
 from broker.domain.callers import Caller, Kind
 from broker.domain.errors import Forbidden
 from broker.service.forms import Said
-from tests.broker.service import outside
 from tests.broker.service.outside import Outside
 
 SCOPES = frozenset({"connectors:read", "connectors:write", "links:write", "grants:write"})
@@ -42,18 +39,6 @@ VERBS: dict[str, Verb] = {
     ),
     "link": lambda world, caller, id: world.authorizing.make_link(caller, "usr_any", id),
 }
-
-
-@pytest.fixture(scope="module")
-def programs() -> Iterator[Simulator]:
-    with outside.running() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-async def world(db: Database, programs: Simulator) -> AsyncIterator[Outside]:
-    async with outside.opened(db, programs) as opened:
-        yield opened
 
 
 async def test_a_limited_key_reaches_its_own_connector_whatever_the_case(world: Outside) -> None:

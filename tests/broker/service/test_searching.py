@@ -7,24 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from broker.db.database import Database
 from broker.service import searching
 from broker.service.keying import KEY_LIMIT
 from tests import pushing
 from tests.pushing import House, Pusher
 from tests.watching import Watched, scans
-
-
-@pytest.fixture
-def watched(db: Database) -> Watched:
-    """A database that remembers what it was asked."""
-    return Watched(db)
-
-
-@pytest.fixture
-async def house(watched: Watched) -> House:
-    """A project on each engine."""
-    return await pushing.house(watched)
 
 
 @pytest.fixture
