@@ -80,21 +80,8 @@ def site_of(broker: Broker) -> Site:
 
 def scim(broker: Broker) -> Endpoints:
     """What identity providers push to."""
-
-    def base_url(directory: str) -> str:
-        return f"{broker.base_url}/scim/v2/{directory}"
-
-    face = Scim(
-        broker.callers,
-        broker.syncing,
-        broker.licensing,
-        broker.searching,
-        base_url,
-        wiring.catalogue(broker.settings),
-        broker.vault.programs.seal.seal,
-        broker.vault.programs.seal.open,
-    )
-    return face.endpoints()
+    seal = broker.vault.programs.seal
+    return Scim(broker.callers, broker.hosting, seal.seal, seal.open).endpoints()
 
 
 def create(

@@ -14,8 +14,10 @@ from broker.service.authorizing import Authorizing
 from broker.service.callers import Callers
 from broker.service.chaining import Chaining
 from broker.service.connecting import Connecting
+from broker.service.hosting import Hosting
 from broker.service.licensing import Licensing
 from broker.service.managing import Managing
+from broker.service.mapping import Mappings
 from broker.service.pausing import Pausing
 from broker.service.programs import Programs
 from broker.service.projects import Projects
@@ -53,7 +55,7 @@ class Broker:
     managing: Managing
     licensing: Licensing
     syncing: Syncing
-    searching: Searching
+    hosting: Hosting
     authorizing: Authorizing
     connecting: Connecting
     vouching: Vouching
@@ -99,7 +101,9 @@ def _wired(settings: Settings, base_url: str, vault: Vault, issuers: Issuers) ->
         managing=Managing(db),
         licensing=licensing,
         syncing=syncing,
-        searching=Searching(db),
+        hosting=Hosting(
+            syncing, Searching(db), licensing, Mappings(db), catalogue(settings), base_url
+        ),
         authorizing=authorizing,
         connecting=Connecting(db, vault),
         vouching=Vouching(db, callers),

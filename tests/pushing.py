@@ -19,7 +19,9 @@ from broker.domain.runs import Record
 from broker.domain.subjects import Subject
 from broker.domain.users import User
 from broker.service.callers import Callers
+from broker.service.hosting import Hosting
 from broker.service.licensing import Licensing, Login
+from broker.service.mapping import Mappings
 from broker.service.searching import Searching
 from broker.service.syncing import RunView, Syncing
 from broker.store import projects, users
@@ -84,15 +86,13 @@ class House:
 
     def scim(self, base_url: str = "http://127.0.0.1") -> Scim:
         """The SCIM face below `base_url`."""
-        return Scim(
-            self.callers,
-            self.syncing,
-            self.licensing,
-            self.searching,
-            lambda directory: f"{base_url}/scim/v2/{directory}",
-            self.catalogue,
-            SEAL.seal,
-            SEAL.open,
+        return Scim(self.callers, self.hosting(base_url), SEAL.seal, SEAL.open)
+
+    def hosting(self, base_url: str = "http://127.0.0.1") -> Hosting:
+        """What a directory is made of, served below `base_url`."""
+        mappings = Mappings(self.db)
+        return Hosting(
+            self.syncing, self.searching, self.licensing, mappings, self.catalogue, base_url
         )
 
 

@@ -128,11 +128,14 @@ table("projects", key("id", primary_key=True), key("name"), maybe_words("oidc_is
     sealed("signing_key"),  # ES256, signs answers of AuthenticateUser
     maybe_words("signing_public"),  # its JWK
     count("coupons"),  # last action coupon given; never re-used
+    words("fields", "[]"),  # JSON: names of the profile fields of its own
     count("version", 1), moment("created_at"), UniqueConstraint("name"))
 
 # one row a project: THE allocator of licenses; its row lock is the queue's order
 table("licenses", key("project_id", primary_key=True), maybe_count("capacity"),  # NULL: unlimited
     count("held"), count("queue_last"), words("promotion", "auto"), flag("strict"),
+    count("withheld"),  # freed by a held change: nobody's until it is decided (R5, T16)
+    count("warned"),  # the share in percent that was announced last: 0, 80, 95, 100
     CheckConstraint("held >= 0", name="held_positive"), one_of("promotion", "auto", "manual"))
 
 # Who calls -------------------------------------------------------------------------------------
@@ -174,9 +177,27 @@ table("identities", key("project_id"), key("issuer"), key("subject"), key("user_
 
 table("directories", key("id", primary_key=True), key("project_id"), words("name"),
     key("name_key"), key("state"), words("tolerance", "standard"), count("window_s", 300),
-    moment("created_at"), one_of("state", "enabled", "disabled", "deleted"),
-    one_of("tolerance", "standard", "strict"),
+    maybe_words("source"),  # JSON: kind and settings of where it is read; NULL: it pushes
+    maybe_words("schedule"),  # JSON: cron, zone, jitter_s
+    maybe_moment("next_at"),  # the next slot of the schedule
+    words("holding", "{}"),  # JSON: what share may end without a decision (R5)
+    words("absent", "suspend"),  # what becomes of people a pull does not find any more
+    count("mapping_version"),  # 0: the default mapping
+    maybe_words("trouble"),  # why it cannot be read until an administrator has looked
+    count("version", 1), moment("created_at"), maybe_moment("deleted_at"),
+    one_of("state", "enabled", "disabled", "deleted"),
+    one_of("tolerance", "standard", "strict"), one_of("absent", "suspend", "delete", "nothing"),
+    index_where("ix_directories_next", "next_at", where="next_at IS NOT NULL"),
     unique_where("uq_directories_name", "project_id", "name_key", where="state <> 'deleted'"))
+
+table("directory_secrets", key("project_id"), key("directory_id"), key("field"),
+    sealed("sealed"), words("origin"),  # the origin it was typed for (safety 18)
+    moment("changed_at"), words("changed_by"), PrimaryKeyConstraint("directory_id", "field"))
+
+# how attributes become ours: each version is kept, and each run names the one it used
+table("mappings", key("project_id"), key("directory_id"), count("version", None),
+    words("mapping"), moment("created_at"), words("created_by"),
+    PrimaryKeyConstraint("directory_id", "version"))
 
 table("directory_tokens", key("id", primary_key=True), key("project_id"), key("directory_id"),
     key("hash"), moment("created_at"), maybe_moment("last_used_at"), maybe_moment("revoked_at"),
@@ -192,7 +213,10 @@ table("resources", number(), key("id"), key("project_id"), key("directory_id"), 
     maybe_key("display_key"),  # displayName of what is named otherwise
     maybe_key("email_key"),  # the first of its addresses: most have one
     words("display", ""),  # what members and groups of it are called
+    maybe_key("source_key"),  # the id it has where it was fetched from
     count("version", 1), moment("created_at"), moment("changed_at"), UniqueConstraint("id"),
+    unique_where("uq_resources_source", "project_id", "directory_id", "type", "source_key",
+        where="source_key IS NOT NULL"),
     # `all` comes first: PostgreSQL takes the younger of two it knows no difference between
     Index("ix_resources_all", "project_id", "directory_id", "type", "n"),
     Index("ix_resources_name", "project_id", "directory_id", "type", "name_key", "n"),
@@ -240,6 +264,7 @@ table("users", key("id", primary_key=True), key("project_id"),
     flag("accepted"),  # has accepted or signed in before: no second letter (U12)
     maybe_moment("invited_at"), maybe_moment("activated_at"), maybe_moment("deleted_at"),
     maybe_moment("detached_at"),  # its directory was deleted (safety 12)
+    maybe_words("detached_issuer"),  # the project's issuer at that moment
     flag("adoptable"), count("version", 1), moment("created_at"), moment("changed_at"),
     one_of("status", "invited", "queued", "active", "suspended", "deleted"),
     one_of("license", "none", "held"),
@@ -275,11 +300,21 @@ table("invitations", key("id", primary_key=True), key("project_id"), key("user_i
 # Runs ------------------------------------------------------------------------------------------
 
 table("runs", key("id", primary_key=True), key("project_id"), key("directory_id"),
-    key("trigger"), key("state"), maybe_words("reason"), moment("started_at"),
-    maybe_moment("ended_at"),
+    key("kind"), key("trigger"), words("started_by", ""), key("state"), maybe_words("reason"),
+    maybe_words("message"),  # why it ended early, in words: what the source said, redacted
+    moment("started_at"), maybe_moment("held_at"), maybe_moment("ended_at"),
+    maybe_words("decided_by"),  # of the changes it held (R6)
     count("reads"),  # requests that name no record: counted, never records
-    count("refused"), count("unreadable"), one_of("trigger", "push", "manual", "schedule"),
-    one_of("state", "running", "ended"),
+    count("refused"), count("unreadable"),
+    count("unchanged"),  # fetched and found as they were: counted, never records
+    count("mapping_version"),
+    maybe_count("expected"),  # how many records there will be, as far as anybody knows
+    maybe_words("place"),  # JSON: where a pull goes on (R10)
+    flag("stopping"),  # an administrator asked it to end
+    maybe_words("summary"),  # JSON: its counts, once its records are past their days
+    one_of("kind", "push", "pull", "reapply", "retry", "record"),
+    one_of("trigger", "push", "manual", "schedule"),
+    one_of("state", "running", "held", "ended"),
     unique_where("uq_runs_running", "directory_id", where="state = 'running'"),
     Index("ix_runs_directory", "project_id", "directory_id", "id"),
     Index("ix_runs_page", "project_id", "id"))
@@ -288,6 +323,10 @@ table("records", number(), key("project_id"), key("run_id"), key("kind"),  # res
     maybe_key("resource_id"), maybe_words("external_id"), words("name", ""), key("result"),
     maybe_key("code"),  # of a failure
     maybe_words("message"), maybe_words("next"), words("changes", "[]"), moment("at"),
+    Column("raw", LargeBinary),  # JSON: what a failed record said, for another try
+    maybe_moment("retried_at"),
+    maybe_key("held"),  # of a held change: what it would do, `suspended` or `deleted`
+    maybe_words("decided_by"), maybe_moment("decided_at"),
     one_of("result", "created", "updated", "unchanged", "suspended", "deleted", "staged",
         "skipped", "failed"), Index("ix_records_run", "project_id", "run_id", "n"),
     Index("ix_records_result", "project_id", "run_id", "result", "code"),
@@ -297,6 +336,11 @@ table("record_warnings", number(), key("project_id"), key("run_id"),
     Column("record_n", NUMBER, nullable=False), key("code"), key("attribute"), words("text"),
     Index("ix_record_warnings_run", "project_id", "run_id", "code", "attribute"),
     Index("ix_record_warnings_record", "record_n"))
+
+# what a pull has found so far: for its end (who is missing) and its resumption; emptied then
+table("seen", key("project_id"), key("run_id"), key("kind"), key("key"),
+    Column("resource_n", NUMBER), PrimaryKeyConstraint("run_id", "kind", "key"),
+    Index("ix_seen_resource", "run_id", "resource_n"), sqlite_with_rowid=False)
 
 # Connectors and tokens -------------------------------------------------------------------------
 
@@ -436,12 +480,20 @@ table("jobs", key("id", primary_key=True), maybe_key("project_id"), key("kind"),
 
 table("letters", key("id", primary_key=True), key("project_id"), key("user_id"),
     key("template"), key("once"), key("state"), words("data", "{}"), moment("created_at"),
-    maybe_moment("sent_at"), UniqueConstraint("project_id", "once"),
+    moment("due_at"), maybe_moment("lease_until"), count("attempt"),
+    maybe_key("address"),  # where it went, folded: at most three a day (safety 13)
+    maybe_words("error"), maybe_moment("sent_at"), UniqueConstraint("project_id", "once"),
     one_of("template", "invitation", "active", "needed"),
-    one_of("state", "waiting", "sent", "failed"))
+    one_of("state", "waiting", "sent", "failed", "void"),
+    index_where("ix_letters_due", "due_at", where="state = 'waiting'"),
+    index_where("ix_letters_address", "project_id", "address", "sent_at",
+        where="address IS NOT NULL"), Index("ix_letters_user", "project_id", "user_id"))
 
-table("events", number(), key("id"), key("project_id"), key("type"), words("data"),
-    moment("at"), UniqueConstraint("id"), Index("ix_events_project", "project_id", "n"))
+table("events", number(), key("id"), key("project_id"), key("type"),
+    maybe_key("user_id"),  # whom it is about, where that is one person
+    words("data"), moment("at"), UniqueConstraint("id"),
+    Index("ix_events_project", "project_id", "n"),
+    index_where("ix_events_user", "project_id", "user_id", "n", where="user_id IS NOT NULL"))
 
 table("audit", number(), key("id"), maybe_key("project_id"), moment("at"),
     key("actor"),  # "key:…", "admin:…", "person:…", "directory:…", "broker", "operator"

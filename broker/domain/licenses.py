@@ -17,7 +17,9 @@ class Licenses:
 
     `capacity` None is unlimited. `queue_last` is the last place that was given; it only grows, and
     the order is by it, never by a clock. `strict` refuses an administrator to pass those who wait
-    longer (U7). `queued` is how many wait, for the sentences.
+    longer (U7). `queued` is how many wait, for the sentences. `withheld` were freed by a held
+    change and are nobody's until it is decided (R5); `warned` is the share announced last, in
+    percent.
     """
 
     project: str
@@ -27,6 +29,8 @@ class Licenses:
     queue_last: int = 0
     promotion: Promotion = Promotion.AUTO
     strict: bool = False
+    withheld: int = 0
+    warned: int = 0
 
     @property
     def next_seq(self) -> int:

@@ -15,10 +15,24 @@ class Trigger(StrEnum):
     PUSH = "push"
 
 
+class Kind(StrEnum):
+    """What a run is made of (c.6)."""
+
+    PUSH = "push"  # what an identity provider pushed until it fell silent
+    PULL = "pull"  # a source read from its first page to its last
+    REAPPLY = "reapply"  # what is kept of everybody, mapped again
+    RETRY = "retry"  # the failed records of another run
+    RECORD = "record"  # one record, by hand
+
+
 class State(StrEnum):
-    """Whether a run is still open; only an ended one has its word for good."""
+    """Whether a run is still open; only an ended one has its word for good.
+
+    A held one has done all it may and waits for an administrator's decision (R5, R6).
+    """
 
     RUNNING = "running"
+    HELD = "held"
     ENDED = "ended"
 
 
@@ -98,7 +112,9 @@ class Record:
     """One changing request that named a resource, and what became of it.
 
     `kind` is User or Group; `resource_id` None where none came to be. `message` says what
-    happened and `next` what to do, both to the administrator.
+    happened and `next` what to do, both to the administrator. `raw` is what a failed record said,
+    as JSON, for another try. `held` is what a held change would do; once decided, `result` says
+    what became of it and `decided_by` who decided (R6).
     """
 
     run: str
@@ -112,6 +128,10 @@ class Record:
     next: str | None = None
     warnings: tuple[Warning, ...] = ()
     changes: tuple[Change, ...] = ()
+    raw: bytes | None = None
+    held: Result | None = None
+    decided_by: str | None = None
+    decided_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +149,9 @@ class Run:
 
     `counts` and `warnings` are counted from the records; `reads`, `refused` and `unreadable` count
     requests that are no records. `last_at` is when the directory was last heard. `expected` is the
-    total, where it is known. `reason` is why it ended early, None where it ran to its end.
+    total, where it is known. `reason` is why it ended early, None where it ran to its end, and
+    `message` the same in words. `started_by` is whoever asked for it. `mapping_version` is the
+    mapping it used. `stopping` says that somebody asked it to end.
     """
 
     id: str
@@ -147,6 +169,14 @@ class Run:
     refused: int = 0
     unreadable: int = 0
     expected: int | None = None
+    kind: Kind = Kind.PUSH
+    started_by: str = ""
+    message: str | None = None
+    held_at: int | None = None
+    decided_by: str | None = None
+    mapping_version: int = 0
+    place: str | None = None
+    stopping: bool = False
 
     @property
     def status(self) -> Status:
@@ -156,7 +186,7 @@ class Run:
     @property
     def is_provisional(self) -> bool:
         """Whether the word may still change."""
-        return self.state is State.RUNNING
+        return self.state is not State.ENDED
 
 
 def status(counts: Counts, *, warnings: int, reason: Ending | None = None) -> Status:

@@ -56,10 +56,11 @@ class Event(StrEnum):
 class User:
     """A person a directory told us about.
 
-    `idp_active` is what the directory last said, True where it said nothing. `licensed` False is
-    an administrator's exemption (safety 10). `directory` None is a detached person, `adoptable` an
-    administrator's tick (safety 12). `version` and `changed_at` are this record's: those of the
-    SCIM document are kept with the document.
+    `idp_active` is what the directory last said, True where it said nothing. `licensed` False
+    is an administrator's exemption (safety 10). `directory` None is a detached person,
+    `adoptable` an administrator's tick, `detached_issuer` the project's issuer when it happened
+    (safety 12). `version` and `changed_at` are this record's: those of the SCIM document are
+    kept with the document.
     """
 
     id: str
@@ -84,6 +85,7 @@ class User:
     activated_at: int | None = None
     deleted_at: int | None = None
     detached_at: int | None = None
+    detached_issuer: str | None = None
     adoptable: bool = False
 
     @property

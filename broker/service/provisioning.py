@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from broker.db.database import Transaction
-from broker.domain import ids, mapping, user_states
+from broker.domain import ids, user_states
 from broker.domain.changes import differences
 from broker.domain.mapping import Profile
 from broker.domain.runs import Result
@@ -12,8 +12,8 @@ from broker.domain.users import Event, Status, SuspendedBy, User
 from broker.service.belonging import Belonging
 from broker.service.documents import Asked, Document, Documents
 from broker.service.licensing import HAPPENED, Licensing
+from broker.service.mapping import Mappings
 from broker.service.searching import Outside, stored
-from broker.service.shelving import warned
 from broker.store import audit, events, licenses, nesting, resources, tombstones, users
 from scim.document import Accepted
 from scim.etag import IfMatch
@@ -32,6 +32,7 @@ class Users(Documents):
 
     belonging: Belonging
     licensing: Licensing
+    mappings: Mappings
 
     def _finding(self, tx: Transaction, id: str, computed: frozenset[str]) -> Stored | None:
         """One statement for what is asked most: the document and direct groups."""
@@ -49,7 +50,8 @@ class Users(Documents):
         self, tx: Transaction, id: str, accepted: Accepted, computed: frozenset[str]
     ) -> Stored:
         document = accepted.document
-        mapped = mapping.mapped(document)
+        mapping = self.mappings.of(tx, self.directory)
+        mapped = mapping.mapped(document, accepted.extras)
         past = self._past(tx, document, mapped.profile)
         after = user_states.provisioned(
             self._person(tx, id, document, mapped.profile),
@@ -72,7 +74,7 @@ class Users(Documents):
             Result.CREATED,
             id,
             document,
-            warnings=(*warned(accepted.warnings), *mapped.warnings),
+            warnings=(*mapping.warned(accepted.warnings), *mapped.warnings),
         )
         return self._answered(tx, resource, computed - {"groups"})  # nobody is born into a group
 
@@ -81,7 +83,8 @@ class Users(Documents):
         resource, before, extras = self.shelving.locked(tx, id, asked.if_match)
         accepted = asked.change(before, extras)
         document = accepted.document
-        mapped = mapping.mapped(document)
+        mapping = self.mappings.of(tx, self.directory)
+        mapped = mapping.mapped(document, accepted.extras)
         user = users.get(tx, self.directory.project, id)
         barred = self._renamed(tx, user, document, mapped.profile)
         heard = self._heard(tx, user, document)
@@ -96,7 +99,7 @@ class Users(Documents):
             _result(barred or heard, changed=changed),
             id,
             document,
-            warnings=(*warned(accepted.warnings), *mapped.warnings),
+            warnings=(*mapping.warned(accepted.warnings), *mapped.warnings),
             changes=differences(before, document),
         )
         return self._answered(tx, after, asked.computed)

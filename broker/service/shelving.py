@@ -12,6 +12,7 @@ from broker.db.database import Transaction
 from broker.domain.directories import Directory
 from broker.domain.mapping import Warning
 from broker.service.keying import keyed
+from broker.service.mapping import UNKNOWN_ATTRIBUTE
 from broker.store import members, resources, uniques
 from broker.store.resources import Resource, Shelf
 from scim.document import Accepted, load, render, restamped, same
@@ -21,7 +22,6 @@ from scim.rules import unique_values
 from scim.schema import Catalogue, ResourceType
 from scim.values import Warning as Unused
 
-UNKNOWN_ATTRIBUTE = "unknown-attribute"
 HELD = {"User": frozenset({"username"})}
 """What is unique beyond this directory: the table of people sees to userName."""
 

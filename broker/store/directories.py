@@ -1,9 +1,9 @@
 """Directories: identity providers that push people to us."""
 
 from broker.db.database import Row, Transaction
-from broker.domain.directories import Directory
+from broker.domain.directories import Directory, Holding, Schedule, Source
 from broker.domain.errors import NotFound
-from broker.store.shapes import Shape
+from broker.store.shapes import Shape, record_form
 
 
 def insert(tx: Transaction, directory: Directory) -> None:
@@ -47,7 +47,14 @@ def every(tx: Transaction, project: str) -> list[Directory]:
     return _SHAPE.each(tx.all(sql, project=project))
 
 
-_SHAPE = Shape(Directory)
+_SHAPE = Shape(
+    Directory,
+    forms={
+        "source": record_form(Source),
+        "schedule": record_form(Schedule),
+        "holding": record_form(Holding),
+    },
+)
 
 
 def read(row: Row) -> Directory:

@@ -11,8 +11,9 @@ def add(
 ) -> None:
     """Write a letter to the person, unless one of that name was written before."""
     sql = """
-        INSERT INTO letters (id, project_id, user_id, template, once, state, data, created_at)
-        VALUES (:id, :project, :user, :template, :once, 'waiting', :data, :now)
+        INSERT INTO letters (id, project_id, user_id, template, once, state, data, created_at,
+                             due_at)
+        VALUES (:id, :project, :user, :template, :once, 'waiting', :data, :now, :now)
         ON CONFLICT DO NOTHING
     """
     tx.run(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from broker.db.database import Transaction
 from broker.domain import ids
 from broker.domain.errors import NotFound
-from broker.store.shapes import Shape
+from broker.store.shapes import JSON, Shape
 
 DEFAULT = "default"
 
@@ -21,6 +21,7 @@ class Project:
     oidc_secret: bytes | None  # sealed: table projects, column oidc_secret@ the issuer's origin
     oidc_claim: str | None
     signing_key: bytes | None  # sealed: table projects, column signing_key
+    fields: list[str]  # profile fields of its own, which a mapping may fill
     version: int
 
 
@@ -100,4 +101,4 @@ def next_coupon(tx: Transaction, id: str) -> int:
     return int(row["coupons"])
 
 
-_SHAPE = Shape(Project)
+_SHAPE = Shape(Project, forms={"fields": JSON})

@@ -5,28 +5,43 @@ from collections.abc import Mapping, Sequence
 from broker.db.database import Row, Transaction
 from broker.domain import ids
 from broker.domain.clock import SECOND
-from broker.domain.runs import Counts, Ending, Issue, Run, Trigger
+from broker.domain.runs import Counts, Ending, Issue, Kind, Run, Trigger
 from broker.store import rows
 from broker.store.shapes import Shape
 
 
-def open(tx: Transaction, project: str, directory: str, trigger: Trigger) -> bool:
-    """Begin a run; False where one is running already: there is one a directory (R1)."""
+def open(
+    tx: Transaction,
+    project: str,
+    directory: str,
+    trigger: Trigger,
+    kind: Kind = Kind.PUSH,
+    *,
+    by: str = "",
+    mapping_version: int = 0,
+    expected: int | None = None,
+) -> str | None:
+    """Begin a run; its id, or None where one is running already: there is one a directory (R1)."""
     sql = """
-            INSERT INTO runs (id, project_id, directory_id, trigger, state, started_at)
-            VALUES (:id, :project, :directory, :trigger, 'running', :now)
+            INSERT INTO runs (id, project_id, directory_id, kind, trigger, started_by, state,
+                              started_at, mapping_version, expected)
+            VALUES (:id, :project, :directory, :kind, :trigger, :by, 'running',
+                    :now, :mapping, :expected)
             ON CONFLICT DO NOTHING RETURNING id
     """
-    return bool(
-        tx.find(
-            sql,
-            id=ids.new("run"),
-            project=project,
-            directory=directory,
-            trigger=trigger.value,
-            now=tx.now,
-        )
+    row = tx.find(
+        sql,
+        id=ids.new("run"),
+        project=project,
+        directory=directory,
+        kind=kind.value,
+        trigger=trigger.value,
+        by=by,
+        now=tx.now,
+        mapping=mapping_version,
+        expected=expected,
     )
+    return row["id"] if row else None
 
 
 def count(tx: Transaction, project: str, directory: str, seen: Mapping[str, int]) -> bool:
@@ -60,7 +75,7 @@ def running(tx: Transaction) -> list[tuple[Run, int]]:
           FROM runs
           JOIN directories ON directories.project_id = runs.project_id
                           AND directories.id = runs.directory_id
-         WHERE runs.state = 'running' AND runs.trigger = 'push'
+         WHERE runs.state = 'running' AND runs.kind = 'push'
     """
     found = tx.all(sql)
     return [(_SHAPE.read(row), row["window_s"] * SECOND) for row in found]
@@ -120,7 +135,7 @@ def issues(tx: Transaction, project: str, id: str, limit: int = 100) -> list[Iss
     return [Issue(row["code"], row["attribute"], row["times"]) for row in found]
 
 
-_SHAPE = Shape(Run, apart=("counts", "warnings", "expected"))
+_SHAPE = Shape(Run, apart=("counts", "warnings"))
 _LAST_AT = """COALESCE((SELECT at FROM records
                           WHERE records.project_id = runs.project_id AND records.run_id = runs.id
                           ORDER BY records.n DESC LIMIT 1), runs.started_at)"""

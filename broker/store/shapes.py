@@ -86,6 +86,15 @@ class Shape(Generic[T]):
         return [self.read(row) for row in rows]
 
 
+def record_form(record: Callable[..., Any]) -> Form:
+    """A record in a column of its own, as JSON; NULL is none."""
+
+    def read(text: str | None) -> Any:
+        return None if text is None else record(**orjson.loads(text))
+
+    return Form(lambda held: None if held is None else orjson.dumps(held).decode(), read)
+
+
 def _form(hint: Any) -> Form | None:
     """The form of a type, None where the value stands in the column as it is."""
     kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)

@@ -6,15 +6,9 @@ from typing import Literal, TypeAlias
 
 from broker.domain.directories import Directory
 from broker.domain.errors import Unknown
-from broker.service.belonging import Belonging
 from broker.service.callers import Callers
-from broker.service.documents import Documents
-from broker.service.grouping import Groups
-from broker.service.licensing import Licensing
-from broker.service.provisioning import Users
+from broker.service.hosting import Hosting
 from broker.service.refusals import when_unavailable
-from broker.service.searching import Searching
-from broker.service.shelving import Shelving
 from broker.service.syncing import Syncing
 from scim.endpoints import Endpoints
 from scim.errors import Busy, Unauthorized
@@ -34,11 +28,7 @@ class Scim:
     """Turns a SCIM token into the one directory it is for (safety 1)."""
 
     callers: Callers
-    syncing: Syncing
-    licensing: Licensing
-    searching: Searching
-    base_url: Callable[[str], str]
-    catalogue: Catalogue
+    hosting: Hosting
     sealed: Sealing
     opened: Sealing
 
@@ -57,7 +47,12 @@ class Scim:
     def endpoints(self) -> Endpoints:
         """The ASGI application below `/scim/v2/`."""
         # Without a token it is the standard set: a deployment's own is its own affair (safety 4).
-        return Endpoints(self.admit, Catalogue.standard(), self.base_url)
+        return Endpoints(self.admit, Catalogue.standard(), self.hosting.scim)
+
+    @property
+    def syncing(self) -> Syncing:
+        """Where what they say is counted."""
+        return self.hosting.syncing
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +65,12 @@ class DirectoryHost:
     @property
     def base_url(self) -> str:
         """Where this directory's SCIM begins."""
-        return self.scim.base_url(self.directory.id)
+        return self.scim.hosting.scim(self.directory.id)
 
     @property
     def catalogue(self) -> Catalogue:
         """The resource types there are."""
-        return self.scim.catalogue
+        return self.scim.hosting.catalogue
 
     @property
     def tolerance(self) -> Tolerance:
@@ -84,14 +79,7 @@ class DirectoryHost:
 
     def resources(self, type: ResourceType) -> Resources:
         """The people of the directory, its groups, or what a deployment's own type describes."""
-        at, directory = self.scim, self.directory
-        shelving = Shelving.of(directory, type, at.catalogue)
-        belonging = Belonging(directory.project, self.base_url)
-        if type.name == "User":
-            return Users(directory, shelving, at.syncing, at.searching, belonging, at.licensing)
-        if type.name == "Group":
-            return Groups(directory, shelving, at.syncing, at.searching, belonging)
-        return Documents(directory, shelving, at.syncing, at.searching)
+        return self.scim.hosting.resources(self.directory, type)
 
     def seal(self, plain: bytes, bound: bytes) -> bytes:
         """A cursor for this directory's client alone (safety 1)."""

@@ -380,7 +380,19 @@ def upgrade() -> None:
         ),
         sa.Column("tolerance", sa.Text(), server_default="standard", nullable=False),
         sa.Column("window_s", sa.BigInteger(), server_default=sa.text("300"), nullable=False),
+        sa.Column("source", sa.Text(), nullable=True),
+        sa.Column("schedule", sa.Text(), nullable=True),
+        sa.Column("next_at", sa.BigInteger(), nullable=True),
+        sa.Column("holding", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("absent", sa.Text(), server_default="suspend", nullable=False),
+        sa.Column("mapping_version", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("trouble", sa.Text(), nullable=True),
+        sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "absent IN ('suspend', 'delete', 'nothing')", name=op.f("ck_directories_absent_known")
+        ),
         sa.CheckConstraint(
             "state IN ('enabled', 'disabled', 'deleted')", name=op.f("ck_directories_state_known")
         ),
@@ -391,12 +403,42 @@ def upgrade() -> None:
         sqlite_autoincrement=False,
     )
     op.create_index(
+        "ix_directories_next",
+        "directories",
+        ["next_at"],
+        unique=False,
+        sqlite_where=sa.text("next_at IS NOT NULL"),
+        postgresql_where=sa.text("next_at IS NOT NULL"),
+    )
+    op.create_index(
         "uq_directories_name",
         "directories",
         ["project_id", "name_key"],
         unique=True,
         sqlite_where=sa.text("state <> 'deleted'"),
         postgresql_where=sa.text("state <> 'deleted'"),
+    )
+    op.create_table(
+        "directory_secrets",
+        sa.Column(
+            "project_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "directory_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "field", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("directory_id", "field", name=op.f("pk_directory_secrets")),
+        sqlite_autoincrement=False,
     )
     op.create_table(
         "directory_tokens",
@@ -448,6 +490,9 @@ def upgrade() -> None:
         sa.Column(
             "type", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
         ),
+        sa.Column(
+            "user_id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("n", name=op.f("pk_events")),
@@ -455,6 +500,14 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_events_project", "events", ["project_id", "n"], unique=False)
+    op.create_index(
+        "ix_events_user",
+        "events",
+        ["project_id", "user_id", "n"],
+        unique=False,
+        sqlite_where=sa.text("user_id IS NOT NULL"),
+        postgresql_where=sa.text("user_id IS NOT NULL"),
+    )
     op.create_table(
         "evidence",
         sa.Column(
@@ -600,9 +653,16 @@ def upgrade() -> None:
         ),
         sa.Column("data", sa.Text(), server_default="{}", nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("attempt", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column(
+            "address", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
+        sa.Column("error", sa.Text(), nullable=True),
         sa.Column("sent_at", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
-            "state IN ('waiting', 'sent', 'failed')", name=op.f("ck_letters_state_known")
+            "state IN ('waiting', 'sent', 'failed', 'void')", name=op.f("ck_letters_state_known")
         ),
         sa.CheckConstraint(
             "template IN ('invitation', 'active', 'needed')", name=op.f("ck_letters_template_known")
@@ -611,6 +671,23 @@ def upgrade() -> None:
         sa.UniqueConstraint("project_id", "once", name=op.f("uq_letters_project_id_once")),
         sqlite_autoincrement=False,
     )
+    op.create_index(
+        "ix_letters_address",
+        "letters",
+        ["project_id", "address", "sent_at"],
+        unique=False,
+        sqlite_where=sa.text("address IS NOT NULL"),
+        postgresql_where=sa.text("address IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_letters_due",
+        "letters",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index("ix_letters_user", "letters", ["project_id", "user_id"], unique=False)
     op.create_table(
         "licenses",
         sa.Column(
@@ -623,6 +700,8 @@ def upgrade() -> None:
         sa.Column("queue_last", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("promotion", sa.Text(), server_default="auto", nullable=False),
         sa.Column("strict", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("withheld", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("warned", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.CheckConstraint(
             "promotion IN ('auto', 'manual')", name=op.f("ck_licenses_promotion_known")
         ),
@@ -732,6 +811,25 @@ def upgrade() -> None:
     )
     op.create_index("ix_logons_user", "logons", ["project_id", "user_id"], unique=False)
     op.create_table(
+        "mappings",
+        sa.Column(
+            "project_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "directory_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("mapping", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("directory_id", "version", name=op.f("pk_mappings")),
+        sqlite_autoincrement=False,
+    )
+    op.create_table(
         "pauses",
         sa.Column(
             "id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
@@ -833,6 +931,7 @@ def upgrade() -> None:
         sa.Column("signing_key", sa.LargeBinary(), nullable=True),
         sa.Column("signing_public", sa.Text(), nullable=True),
         sa.Column("coupons", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("fields", sa.Text(), server_default="[]", nullable=False),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
@@ -911,6 +1010,13 @@ def upgrade() -> None:
         sa.Column("next", sa.Text(), nullable=True),
         sa.Column("changes", sa.Text(), server_default="[]", nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("raw", sa.LargeBinary(), nullable=True),
+        sa.Column("retried_at", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "held", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
+        sa.Column("decided_by", sa.Text(), nullable=True),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "result IN ('created', 'updated', 'unchanged', 'suspended', 'deleted', 'staged', 'skipped', 'failed')",
             name=op.f("ck_records_result_known"),
@@ -966,6 +1072,11 @@ def upgrade() -> None:
             "email_key", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
         ),
         sa.Column("display", sa.Text(), server_default="", nullable=False),
+        sa.Column(
+            "source_key",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=True,
+        ),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
@@ -1006,6 +1117,14 @@ def upgrade() -> None:
         ["project_id", "directory_id", "type", "name_key", "n"],
         unique=False,
     )
+    op.create_index(
+        "uq_resources_source",
+        "resources",
+        ["project_id", "directory_id", "type", "source_key"],
+        unique=True,
+        sqlite_where=sa.text("source_key IS NOT NULL"),
+        postgresql_where=sa.text("source_key IS NOT NULL"),
+    )
     op.create_table(
         "runs",
         sa.Column(
@@ -1022,18 +1141,37 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column(
+            "kind", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
             "trigger", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
         ),
+        sa.Column("started_by", sa.Text(), server_default="", nullable=False),
         sa.Column(
             "state", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
         ),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("held_at", sa.BigInteger(), nullable=True),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("decided_by", sa.Text(), nullable=True),
         sa.Column("reads", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("refused", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("unreadable", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
-        sa.CheckConstraint("state IN ('running', 'ended')", name=op.f("ck_runs_state_known")),
+        sa.Column("unchanged", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("mapping_version", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("expected", sa.BigInteger(), nullable=True),
+        sa.Column("place", sa.Text(), nullable=True),
+        sa.Column("stopping", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("summary", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "kind IN ('push', 'pull', 'reapply', 'retry', 'record')",
+            name=op.f("ck_runs_kind_known"),
+        ),
+        sa.CheckConstraint(
+            "state IN ('running', 'held', 'ended')", name=op.f("ck_runs_state_known")
+        ),
         sa.CheckConstraint(
             "trigger IN ('push', 'manual', 'schedule')", name=op.f("ck_runs_trigger_known")
         ),
@@ -1050,6 +1188,30 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'running'"),
         postgresql_where=sa.text("state = 'running'"),
     )
+    op.create_table(
+        "seen",
+        sa.Column(
+            "project_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "run_id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "kind", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "key", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "resource_n", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
+        ),
+        sa.PrimaryKeyConstraint("run_id", "kind", "key", name=op.f("pk_seen")),
+        sqlite_autoincrement=False,
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_seen_resource", "seen", ["run_id", "resource_n"], unique=False)
     op.create_table(
         "sessions",
         sa.Column(
@@ -1281,6 +1443,7 @@ def upgrade() -> None:
         sa.Column("activated_at", sa.BigInteger(), nullable=True),
         sa.Column("deleted_at", sa.BigInteger(), nullable=True),
         sa.Column("detached_at", sa.BigInteger(), nullable=True),
+        sa.Column("detached_issuer", sa.Text(), nullable=True),
         sa.Column("adoptable", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
