@@ -10,9 +10,9 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
-from broker import wiring
+from broker import bootstrap
 from broker.config import is_loopback
 from broker.db.database import Unavailable, Unstorable
 from broker.domain.errors import BrokerError, Invalid
@@ -20,20 +20,28 @@ from broker.domain.errors import Unavailable as NotNow
 from broker.web import errors
 from broker.web.access import Access
 from broker.web.api.actions import ActionsFace
+from broker.web.api.adoptions import AdoptionsFace
 from broker.web.api.connectors import ConnectorsFace
+from broker.web.api.directories import DirectoriesFace
 from broker.web.api.health import HealthFace
 from broker.web.api.licenses import LicensesFace
 from broker.web.api.links import LinksFace
+from broker.web.api.mappings import MappingsFace
 from broker.web.api.pauses import PausesFace
 from broker.web.api.project import ProjectFace
-from broker.web.api.runs import DirectoriesFace
+from broker.web.api.runs import RunsFace
 from broker.web.api.steps import StepsFace
 from broker.web.api.users import UsersFace
 from broker.web.door import Door, Receive, Scope, Seen, Send
 from broker.web.pages.connect import ConnectPages
+from broker.web.pages.desk import Desk
+from broker.web.pages.directories import DirectoryPages
 from broker.web.pages.doors import DoorPages
+from broker.web.pages.invitations import InvitationPages
+from broker.web.pages.licenses import LicensePages
+from broker.web.pages.people import PeoplePages
+from broker.web.pages.runs import RunPages
 from broker.web.pages.site import Site, wants_page
-from broker.web.pages.sync import SyncPages
 from broker.web.scim import Scim
 from broker.wiring import Broker
 from scim.endpoints import Endpoints
@@ -50,15 +58,44 @@ def routes(broker: Broker, ready: Callable[[], Awaitable[str | None]]) -> list[B
         *StepsFace(of.resolving, access).routes(),
         *PausesFace(of.pausing, access).routes(),
         *ActionsFace(of.authenticating, access).routes(),
-        *UsersFace(of.managing, of.licensing, access).routes(),
+        *UsersFace(of.managing, of.licensing, of.inviting, access).routes(),
         *LicensesFace(of.licensing, access).routes(),
         *LinksFace(of.authorizing, of.vouching, access).routes(),
         *ConnectorsFace(of.connecting, access).routes(),
-        *DirectoriesFace(of.syncing, access).routes(),
+        *DirectoriesFace(
+            of.configuring, of.scheduling, of.starting, of.removing, of.tracing, access
+        ).routes(),
+        *AdoptionsFace(of.adopting, access).routes(),
+        *MappingsFace(of.drafting, access).routes(),
+        *RunsFace(of.syncing, of.reapplying, of.deciding, access).routes(),
         *ProjectFace(of.projects, access).routes(),
         *HealthFace(ready).routes(),
-        *SyncPages(of.syncing, access, site).routes(),
+        *pages(of, access, site),
+    ]
+
+
+def pages(of: Broker, access: Access, site: Site) -> list[Route]:
+    """What people see: an administrator's desk, and the doors of everybody."""
+    desk = Desk(access, site, of.overseeing)
+    return [
+        *DirectoryPages(
+            of.configuring,
+            of.scheduling,
+            of.starting,
+            of.removing,
+            of.drafting,
+            of.syncing,
+            desk,
+        ).routes(),
+        *RunPages(
+            of.configuring, of.syncing, of.reapplying, of.deciding, of.removing, desk
+        ).routes(),
+        *PeoplePages(
+            of.managing, of.licensing, of.inviting, of.adopting, of.configuring, desk
+        ).routes(),
+        *LicensePages(of.licensing, desk).routes(),
         *DoorPages(of.callers, access, site).routes(),
+        *InvitationPages(of.inviting, of.signing_in, access, site).routes(),
         *ConnectPages(
             of.authorizing,
             of.authenticating,
@@ -134,10 +171,10 @@ class Readiness:
         if self.draining.is_set():
             return DRAINING
         try:
-            at = await wiring.revision_of(self.broker.db, self.broker.settings)
+            at = await bootstrap.revision_of(self.broker.db, self.broker.settings)
         except Unavailable:
             return "database"
-        return "schema" if wiring.is_behind(at) else None
+        return "schema" if bootstrap.is_behind(at) else None
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ PREFIX = "BROKER_"
 TESTS = "BROKER_TEST_"  # the test suite's own; a shell that has them can still serve
 DOTENV = Path(".env")
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
-SECRETS = ("database_url", "encryption_keys")
+SECRETS = ("database_url", "encryption_keys", "smtp_url")
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z_0-9]*)\s*=")
 
 
@@ -71,6 +71,13 @@ class Settings(BaseSettings):
     )
     product: str = Field(
         "Smart Flows", min_length=1, description="The name of the flow product, shown on pages."
+    )
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="The mail server, `smtp://user:password@host:587` or smtps; else letters wait.",
+    )
+    smtp_from: str | None = Field(
+        None, description="Who letters are from, such as `Acme <flows@acme.example>`."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least serious line that is logged."

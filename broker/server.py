@@ -19,7 +19,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from broker import __version__, app, logs, premises, wiring
+from broker import __version__, app, bootstrap, logs, premises, wiring
 from broker.config import Misconfigured, Settings, environment, is_loopback
 from broker.demo import start as demo
 from broker.metrics import Metrics
@@ -69,7 +69,7 @@ async def _serve(asked: Asked) -> None:
             settings, simulator = await stack.enter_async_context(demo.beside(settings, port))
         await prepared(settings, with_demo=asked.with_demo, may_migrate=asked.may_migrate)
         broker = await stack.enter_async_context(wiring.opened(settings, base_url))
-        await wiring.remember_base_url(broker.db, base_url)
+        await bootstrap.remember_base_url(broker.db, base_url)
         told: dict[str, Any] = {"base_url": base_url, "pid": os.getpid()}
         aside: dict[str, Any] = {}
         if simulator is not None:
@@ -132,10 +132,10 @@ async def _work(settings: Settings) -> None:
 
 async def prepared(settings: Settings, *, with_demo: bool, may_migrate: bool) -> None:
     """Make sure of a database this process may use, migrated; Misconfigured (safety 39)."""
-    db = await wiring.connected(settings)
+    db = await bootstrap.connected(settings)
     try:
-        at = await wiring.revision_of(db, settings)
-        is_demo = None if at is None else await wiring.is_demo(db)
+        at = await bootstrap.revision_of(db, settings)
+        is_demo = None if at is None else await bootstrap.is_demo(db)
     finally:
         await db.close()
     if with_demo and is_demo is False:
@@ -148,7 +148,7 @@ async def prepared(settings: Settings, *, with_demo: bool, may_migrate: bool) ->
             "This database holds demo data, and a service for real people does not start on it."
             " Name another with BROKER_DATABASE_URL or BROKER_DATA, or add --demo."
         )
-    if wiring.is_behind(at):
+    if bootstrap.is_behind(at):
         if not may_migrate:
             raise Misconfigured("The database is not at the newest revision; run: broker migrate")
         await asyncio.to_thread(_migrated, settings)

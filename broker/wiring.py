@@ -1,46 +1,56 @@
 """Settings become services, by hand: one screen."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+from broker.bootstrap import catalogue, connected, hasher_of, seal_of
 from broker.config import Misconfigured, Settings
-from broker.db import revision, sqlite
 from broker.db.database import Clock, Database, system_clock
-from broker.db.seal import Hasher, Seal, Unreadable, keys_from
+from broker.service.adopting import Adopting
 from broker.service.authenticating import Authenticating
 from broker.service.authorizing import Authorizing
 from broker.service.callers import Callers
 from broker.service.chaining import Chaining
+from broker.service.configuring import Configuring
 from broker.service.connecting import Connecting
+from broker.service.deciding import Deciding
+from broker.service.delivering import Delivering, Post
+from broker.service.drafting import Drafting
 from broker.service.hosting import Hosting
+from broker.service.inviting import Inviting
+from broker.service.keeping import JOB as PULL
+from broker.service.keeping import Keeping
 from broker.service.licensing import Licensing
 from broker.service.managing import Managing
 from broker.service.mapping import Mappings
+from broker.service.overseeing import Overseeing
 from broker.service.pausing import Pausing
 from broker.service.programs import Programs
 from broker.service.projects import Projects
+from broker.service.pulling import Pulling
+from broker.service.reapplying import Reapplying
 from broker.service.recognizing import Recognizing
+from broker.service.removing import JOB as CLEAR
+from broker.service.removing import Removing
 from broker.service.resolving import Resolving
+from broker.service.retaining import Retaining
 from broker.service.revoking import Revoking
+from broker.service.scheduling import Scheduling
 from broker.service.searching import Searching
 from broker.service.signing import Signing
 from broker.service.signing_in import SigningIn
+from broker.service.sources import Sources
+from broker.service.starting import Starting
 from broker.service.syncing import Syncing
+from broker.service.tracing import Tracing
 from broker.service.vault import Vault
 from broker.service.vouching import Vouching
-from broker.service.working import Chore, Worker
-from broker.store import installation
+from broker.service.working import Chore, Handler, Worker
 from providers.egress import Egress
 from providers.oidc import Issuers
 from providers.registry import Registry
-from scim.schema import Catalogue
-
-HASH_KEY = "hash-key"
-DEMO_MARK = "demo"
-BASE_URL = "base-url"
-MAKE_A_KEY = '(umask 077; echo "k1:$(head -c 32 /dev/urandom | base64 | tr -- +/ -_)" > broker.key)'
+from providers.sources.registry import Sources as Kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +63,22 @@ class Broker:
     callers: Callers
     projects: Projects
     managing: Managing
+    overseeing: Overseeing
     licensing: Licensing
+    adopting: Adopting
+    inviting: Inviting
+    delivering: Delivering
+    configuring: Configuring
     syncing: Syncing
     hosting: Hosting
+    pulling: Pulling
+    reapplying: Reapplying
+    starting: Starting
+    scheduling: Scheduling
+    removing: Removing
+    deciding: Deciding
+    tracing: Tracing
+    drafting: Drafting
     authorizing: Authorizing
     connecting: Connecting
     vouching: Vouching
@@ -72,26 +95,38 @@ async def opened(
     settings: Settings, base_url: str, *, clock: Clock = system_clock
 ) -> AsyncIterator[Broker]:
     """The broker on its migrated database, closed at the end; Misconfigured where it cannot."""
-    seal = _seal(settings)
+    seal, post = seal_of(settings), _post(settings)
     async with AsyncExitStack() as stack:
         db = await connected(settings, clock)
         stack.push_async_callback(db.close)
-        hasher = await _hasher(db, seal)
+        hasher = await hasher_of(db, seal)
         origins = [settings.simulator_url] if settings.simulator_url else []
         egress = Egress(allow=settings.egress_allow, origins=origins)
         stack.push_async_callback(egress.aclose)
         programs = Programs(Registry(egress, simulator=settings.simulator_url), seal, base_url)
         vault = Vault(db, hasher, programs)
         stack.push_async_callback(vault.landed)
-        yield _wired(settings, base_url, vault, Issuers(egress))
+        delivering = Delivering(db, hasher, settings.product, base_url, post)
+        stack.push_async_callback(delivering.landed)
+        sources = Sources(Kinds(egress, simulator=settings.simulator_url), seal)
+        yield _wired(settings, base_url, vault, Issuers(egress), delivering, sources)
 
 
-def _wired(settings: Settings, base_url: str, vault: Vault, issuers: Issuers) -> Broker:
+def _wired(
+    settings: Settings,
+    base_url: str,
+    vault: Vault,
+    issuers: Issuers,
+    delivering: Delivering,
+    sources: Sources,
+) -> Broker:
     """Every service with what it needs, in the order in which they need each other."""
     db, hasher, seal = vault.db, vault.hasher, vault.programs.seal
     callers, licensing = Callers(db, hasher), Licensing(db)
-    authorizing, syncing = Authorizing(db, hasher, vault), Syncing(db, callers)
-    resolving = Resolving(db, vault)
+    authorizing, syncing = Authorizing(db, hasher, vault), Syncing(db)
+    resolving, mappings = Resolving(db, vault), Mappings(db, catalogue(settings))
+    hosting = Hosting(syncing, Searching(db), licensing, mappings, mappings.catalogue, base_url)
+    starting = Starting(db, Pulling(Keeping(hosting), sources), Reapplying(hosting))
     broker = Broker(
         settings=settings,
         base_url=base_url,
@@ -99,11 +134,22 @@ def _wired(settings: Settings, base_url: str, vault: Vault, issuers: Issuers) ->
         callers=callers,
         projects=Projects(db, seal, settings.simulator_url),
         managing=Managing(db),
+        overseeing=Overseeing(db, delivers=delivering.post is not None),
         licensing=licensing,
+        adopting=Adopting(db, licensing),
+        inviting=Inviting(db, hasher, licensing, base_url),
+        delivering=delivering,
+        configuring=Configuring(db, callers, sources),
         syncing=syncing,
-        hosting=Hosting(
-            syncing, Searching(db), licensing, Mappings(db), catalogue(settings), base_url
-        ),
+        hosting=hosting,
+        pulling=starting.pulling,
+        reapplying=starting.reapplying,
+        starting=starting,
+        scheduling=Scheduling(db, starting),
+        removing=Removing(db, licensing),
+        deciding=Deciding(hosting),
+        tracing=Tracing(hosting, sources),
+        drafting=Drafting(db, mappings),
         authorizing=authorizing,
         connecting=Connecting(db, vault),
         vouching=Vouching(db, callers),
@@ -114,118 +160,48 @@ def _wired(settings: Settings, base_url: str, vault: Vault, issuers: Issuers) ->
         authenticating=Authenticating(
             db, hasher, Recognizing(issuers), Signing(db, seal), base_url
         ),
-        worker=Worker(db, {"revoke": Revoking(db, vault.programs).revoke}),
+        worker=Worker(db, {}),
     )
-    return replace(broker, worker=replace(broker.worker, chores=_chores(broker)))
+    worker = replace(broker.worker, handlers=_handlers(broker), chores=_chores(broker))
+    return replace(broker, worker=worker)
+
+
+def _handlers(broker: Broker) -> dict[str, Handler]:
+    """Who does a job, by its kind."""
+    return {
+        "revoke": Revoking(broker.db, broker.vault.programs).revoke,
+        CLEAR: broker.removing.clear,
+        PULL: broker.pulling.pull,
+        "reapply": broker.reapplying.reapply,
+        "retry": broker.reapplying.retried,
+        "decided": broker.deciding.carry_out,
+    }
 
 
 def _chores(broker: Broker) -> tuple[Chore, ...]:
     """What only time brings about, and how often somebody looks."""
     return (
         Chore("runs", 1.0, broker.syncing.close_due),
+        Chore("schedules", 1.0, broker.scheduling.fire),
         Chore("audit chain", 1.0, Chaining(broker.db).chain),
         Chore("audit head", 3600.0, Chaining(broker.db).tell),
+        Chore("letters", 1.0, broker.delivering.begin),
         Chore("pauses", 5.0, broker.pausing.recover),
         Chore("tokens", 10.0, broker.vault.keep_alive),
         Chore("credentials seen", 30.0, broker.callers.flush),
+        Chore("detached people", 60.0, broker.adopting.sweep),
         Chore("drafts", 60.0, broker.connecting.sweep),
         Chore("links", 60.0, broker.authorizing.sweep),
         Chore("actions", 60.0, broker.authenticating.sweep),
+        Chore("retention", 3600.0, Retaining(broker.db).sweep),
     )
 
 
-def catalogue(settings: Settings) -> Catalogue:
-    """What SCIM serves: the standard, and what the deployment's own files add to it."""
-    if settings.schemas is None:
-        return Catalogue.standard()
-    from scim import additions  # brings scim2-models: 0.7 s that nobody else should wait for
-
+def _post(settings: Settings) -> Post | None:
+    """The mail server and who writes; None where letters wait for one."""
+    if settings.smtp_url is None:
+        return None
     try:
-        return additions.catalogue(settings.schemas)
-    except additions.Unusable as error:
-        raise Misconfigured(*(f"BROKER_SCHEMAS: {each}" for each in error.problems)) from None
-
-
-async def connected(settings: Settings, clock: Clock = system_clock) -> Database:
-    """The database the settings name; Unavailable where nobody answers, Misconfigured where
-    there is nothing to open.
-    """
-    if (path := settings.sqlite_path) is not None:
-        try:
-            return await sqlite.connect(path, clock=clock)
-        except OSError as error:
-            raise Misconfigured(
-                f"The database {path} cannot be opened: {error.strerror}."
-                " BROKER_DATABASE_URL or BROKER_DATA says where it is."
-            ) from None
-    try:
-        from broker.db import postgres  # its driver is an extra, and SQLite needs none
-    except ImportError:
-        raise Misconfigured(
-            "BROKER_DATABASE_URL names a PostgreSQL, and its driver is not installed;"
-            " install the extra `postgres`."
-        ) from None
-    return await postgres.connect(settings.database, clock=clock)
-
-
-async def revision_of(db: Database, settings: Settings) -> str | None:
-    """The revision the database is at; None where it was never migrated."""
-    return await db.read(revision.found, sqlite=settings.sqlite_path is not None)
-
-
-def is_behind(at: str | None) -> bool:
-    """Whether a database has to be migrated before this code can use it."""
-    return at is None or at < revision.newest()
-
-
-async def is_demo(db: Database) -> bool | None:
-    """Whether a migrated database holds demo data; None where it holds nothing yet."""
-    if await db.read(installation.find, DEMO_MARK) is not None:
-        return True
-    return None if await db.read(installation.find, HASH_KEY) is None else False
-
-
-async def mark_demo(db: Database) -> None:
-    """Say for good that this database holds demo data (safety 39)."""
-    await db.write(installation.keep, DEMO_MARK, b"1")
-
-
-async def remember_base_url(db: Database, base_url: str) -> None:
-    """Where this service answers, for commands beside it that were not told."""
-    await db.write(installation.put, BASE_URL, base_url.encode())
-
-
-async def base_url_of(db: Database, settings: Settings) -> str:
-    """Where the service of a database answers: as set, else as the last one that served it said."""
-    if settings.public_url is not None:
-        return settings.public_url
-    kept = await db.read(installation.find, BASE_URL)
-    return kept.decode() if kept else f"http://127.0.0.1:{settings.port}"
-
-
-def _seal(settings: Settings) -> Seal:
-    if settings.encryption_keys is None:
-        raise Misconfigured(
-            "BROKER_ENCRYPTION_KEYS is not set, and nothing starts without a key. Make one:"
-            f" {MAKE_A_KEY}; set BROKER_ENCRYPTION_KEYS_FILE=broker.key and keep a copy elsewhere."
-            " To look around first: broker serve --demo."
-        )
-    try:
-        return Seal(keys_from(settings.encryption_keys.get_secret_value()))
+        return Post.of(settings.smtp_url.get_secret_value(), settings.smtp_from or "")
     except ValueError as error:
-        raise Misconfigured(f"BROKER_ENCRYPTION_KEYS is set, but {error}.") from None
-
-
-async def _hasher(db: Database, seal: Seal) -> Hasher:
-    """The installation's hashes: one random key, sealed in a row for all replicas."""
-    place = ("", "installation", HASH_KEY, "value")
-    kept = await db.read(installation.find, HASH_KEY)
-    if kept is None:
-        kept = await db.write(installation.keep, HASH_KEY, seal.seal(os.urandom(32), *place))
-    try:
-        return Hasher(seal.open(kept, *place))
-    except Unreadable as error:
-        raise Misconfigured(
-            f"BROKER_ENCRYPTION_KEYS does not open this database: {error}. Add the key it was"
-            " sealed with; keys of old stay in the list until nothing is sealed with them."
-        ) from None
+        raise Misconfigured(f"BROKER_SMTP_URL is set, but {error}.") from None

@@ -13,6 +13,7 @@ import httpcore
 import httpx
 import orjson
 
+from providers.certificates import flaw_of
 from providers.definition import origin_of_url
 from providers.errors import HostRefused, ProviderError, TryLater
 
@@ -145,7 +146,7 @@ class Egress:
         except httpx.InvalidURL:
             failure = HostRefused("url-refused", "this is not a web address")
         except (httpx.HTTPError, httpx.StreamError) as error:
-            failure = TryLater("unreachable", f"the call failed ({type(error).__name__})")
+            failure = _failed(error)
         except (zlib.error, UnicodeError):
             failure = TryLater("unreadable", "the answer could not be decoded")
         # Raised out here, so that nothing of httpx, and no request with its form, hangs on to it.
@@ -158,6 +159,13 @@ class Egress:
             raise HostRefused("url-refused", "this is not a web address without user information")
         if origin not in self._origins and not origin.startswith("https://"):
             raise HostRefused("plain-http-refused", "only https leaves this service")
+
+
+def _failed(error: Exception) -> TryLater:
+    """What the network did; a certificate that does not convince is told apart."""
+    if (flaw := flaw_of(error)) is not None:
+        return TryLater("certificate", f"the host's certificate was not accepted: {flaw}")
+    return TryLater("unreachable", f"the call failed ({type(error).__name__})")
 
 
 async def _read(response: httpx.Response, limit: int) -> Answer:

@@ -7,6 +7,8 @@ How a program says no, and what that means for the grant we hold.
   - ClientMisconfigured      our registration is wrong: the connector needs its administrator
     - HostRefused            a host, address or URL this connector may not talk to
   - TryLater                 transient; nothing is known about the grant
+  - SourceBroken             what answers is no directory that can be read
+  - PlaceGone                a place in a directory is over: its reading begins anew
   - Unclassified             another refusal; counted, never guessed at
   - Denied                   the authorization page came back without a code
   - NotProven                what was presented does not prove what it says
@@ -69,6 +71,14 @@ class TryLater(ProviderError):
         """`retry_after_s` is the program's own wish, where it said one."""
         super().__init__(provider_code, provider_text)
         self.retry_after_s = retry_after_s
+
+
+class SourceBroken(ProviderError):
+    """What answers does not speak the protocol of its kind; trying again gives the same."""
+
+
+class PlaceGone(ProviderError):
+    """The place where a reading stood is no longer known over there."""
 
 
 class Unclassified(ProviderError):

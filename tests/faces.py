@@ -51,7 +51,7 @@ class Faces:
 
     async def push(self, names: Iterable[str]) -> dict[str, str]:
         """A directory that pushed people of these user names: name -> id."""
-        made, token = await self.broker.syncing.add(self.project, "Acme", by="test", window_s=1)
+        made, token = await self.broker.configuring.add(self.project, "Acme", by="test", window_s=1)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/scim+json"}
         ids = {}
         for name in names:

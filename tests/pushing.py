@@ -19,13 +19,21 @@ from broker.domain.runs import Record
 from broker.domain.subjects import Subject
 from broker.domain.users import User
 from broker.service.callers import Callers
+from broker.service.configuring import Configuring
 from broker.service.hosting import Hosting
+from broker.service.keeping import Keeping
 from broker.service.licensing import Licensing, Login
 from broker.service.mapping import Mappings
+from broker.service.pulling import Pulling
+from broker.service.reapplying import Reapplying
 from broker.service.searching import Searching
+from broker.service.sources import Sources
+from broker.service.starting import Starting
 from broker.service.syncing import RunView, Syncing
 from broker.store import projects, users
 from broker.web.scim import Scim
+from providers.egress import Egress
+from providers.sources.registry import Sources as Kinds
 from scim.schema import Catalogue
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -35,6 +43,8 @@ BROKER = "urn:ietf:params:scim:schemas:extension:broker:2.0:User"
 PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 CATALOGUE = Catalogue.standard()
 SEAL = Seal({"k1": b"s" * 32})
+SOURCES = Sources(Kinds(Egress()), SEAL)
+"""Reads nothing: what a push needs never asks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,7 @@ class House:
     project: str
     callers: Callers
     licensing: Licensing
+    configuring: Configuring
     syncing: Syncing
     searching: Searching
     catalogue: Catalogue = CATALOGUE
@@ -82,7 +93,7 @@ class House:
 
     async def directory(self, name: str = "Directory", **settings: Any) -> tuple[Directory, str]:
         """A new directory and its token."""
-        return await self.syncing.add(self.project, name, by="operator", **settings)
+        return await self.configuring.add(self.project, name, by="operator", **settings)
 
     def scim(self, base_url: str = "http://127.0.0.1") -> Scim:
         """The SCIM face below `base_url`."""
@@ -90,7 +101,7 @@ class House:
 
     def hosting(self, base_url: str = "http://127.0.0.1") -> Hosting:
         """What a directory is made of, served below `base_url`."""
-        mappings = Mappings(self.db)
+        mappings = Mappings(self.db, self.catalogue)
         return Hosting(
             self.syncing, self.searching, self.licensing, mappings, self.catalogue, base_url
         )
@@ -101,7 +112,21 @@ async def house(db: Database, name: str = "default") -> House:
     project = await db.write(projects.insert, name)
     assert project is not None
     callers = Callers(db, Hasher(b"k" * 32))
-    return House(db, project.id, callers, Licensing(db), Syncing(db, callers), Searching(db))
+    return House(
+        db,
+        project.id,
+        callers,
+        Licensing(db),
+        Configuring(db, callers, SOURCES),
+        Syncing(db),
+        Searching(db),
+    )
+
+
+def starting(at: House) -> Starting:
+    """What begins runs in this house."""
+    hosting = at.hosting()
+    return Starting(at.db, Pulling(Keeping(hosting), SOURCES), Reapplying(hosting))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,20 @@
 """The commands that show or change data, beside a running service on the same database."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from broker.commands.operating import Said, operators
-from broker.domain import clock
+from broker.commands.directories import directory
+from broker.commands.operating import BY, Said, dated, id_of, listed, operators
 from broker.domain.callers import SCOPES, Caller, Kind
-from broker.domain.errors import NotFound
 from broker.service.projects import UNSAID, SignIn
 from broker.store.projects import Project
 from broker.wiring import Broker
 
-BY = "operator"
 UNLIMITED = "unlimited"
 
-project, directory, apikey, admin = click.Group(), click.Group(), click.Group(), click.Group()
+project, apikey, admin = click.Group(), click.Group(), click.Group()
 GROUPS = {"project": project, "directory": directory, "apikey": apikey, "admin": admin}
 
 
@@ -35,7 +32,7 @@ def capacity_of(_: click.Context, __: click.Parameter, typed: str | None) -> int
 async def list_projects(broker: Broker, _: Project) -> Said:
     """Show every project."""
     shown = [_project(each) for each in await broker.projects.every()]
-    return _listed(shown, lambda one: f"{one['name']}  {one['oidc_issuer'] or '-'}")
+    return listed(shown, lambda one: f"{one['name']}  {one['oidc_issuer'] or '-'}")
 
 
 @project.command("add")
@@ -85,83 +82,12 @@ async def set_project(
     return Said(_project(project), f"Project {project.name} is set.{dropped}")
 
 
-@directory.command("list")
-@operators
-async def list_directories(broker: Broker, project: Project) -> Said:
-    """Show every directory."""
-    found = [view.directory for view in await broker.syncing.directories(project.id)]
-    shown = [
-        {"id": one.id, "name": one.name, "state": one.state, "base_url": _scim(broker, one.id)}
-        for one in found
-    ]
-    return _listed(shown, lambda one: f"{one['name']}  {one['state']}")
-
-
-@directory.command("add")
-@click.argument("name")
-@click.option(
-    "--window-s", default=300, show_default=True, help="The silence, in seconds, that ends a run."
-)
-@click.option(
-    "--tolerance",
-    type=click.Choice(["standard", "strict"]),
-    default="standard",
-    show_default=True,
-    help="How much of an identity provider's dialect is accepted.",
-)
-@operators
-async def add_directory(
-    broker: Broker, project: Project, name: str, window_s: int, tolerance: str
-) -> Said:
-    """Make a directory; prints its SCIM base URL and token, once."""
-    made, token = await broker.syncing.add(
-        project.id, name, by=BY, tolerance=tolerance, window_s=window_s
-    )
-    words = f"SCIM base URL  {_scim(broker, made.id)}\nToken          {token}"
-    return _pushed(broker, made.id, token, f"{words}\nThe token is shown this once.")
-
-
-@directory.group("token")
-def token() -> None:
-    """SCIM tokens: two may live while one replaces the other."""
-
-
-@token.command("list")
-@click.argument("directory")
-@operators
-async def list_tokens(broker: Broker, project: Project, directory: str) -> Said:
-    """Show the tokens of a directory (dir_…), and when each was last used."""
-    view = await broker.syncing.directory(project.id, directory)
-    shown = [_dated(dict(each)) for each in view.tokens]
-    return _listed(shown, lambda one: f"last used {one['last_used_at'] or 'never'}")
-
-
-@token.command("add")
-@click.argument("directory")
-@operators
-async def add_token(broker: Broker, project: Project, directory: str) -> Said:
-    """Make another token of a directory (dir_…); shown once."""
-    token = await broker.syncing.add_token(project.id, directory, by=BY)
-    words = f"Token  {token}\nIt is shown this once; revoke the old one when nobody uses it."
-    return _pushed(broker, directory, token, words)
-
-
-@token.command("revoke")
-@click.argument("token")
-@operators
-async def revoke_token(broker: Broker, project: Project, token: str) -> Said:
-    """End a token: its id (tok_…), or the token itself."""
-    token = _id(token, "tok", "brs")
-    await broker.callers.revoke_token(project.id, token, by=BY)
-    return Said({"id": token, "revoked": True}, f"{token} is revoked.")
-
-
 @apikey.command("list")
 @operators
 async def list_keys(broker: Broker, project: Project) -> Said:
     """Show every key, without what it is recognized by."""
-    shown = [_dated(each) for each in await broker.callers.keys(project.id)]
-    return _listed(
+    shown = [dated(each) for each in await broker.callers.keys(project.id)]
+    return listed(
         shown,
         lambda one: (
             f"{one['name']}  {'revoked' if one['revoked_at'] else 'alive'}  "
@@ -205,7 +131,7 @@ async def add_key(
 @operators
 async def revoke_key(broker: Broker, project: Project, key: str) -> Said:
     """End a key: its id (key_…), or the key itself."""
-    key = _id(key, "key", "brk")
+    key = id_of(key, "key", "brk")
     await broker.callers.revoke_key(project.id, key, by=BY)
     return Said({"id": key, "revoked": True}, f"{key} is revoked.")
 
@@ -218,29 +144,6 @@ async def admin_link(broker: Broker, project: Project) -> Said:
     return Said({"url": url}, f"{url}\nIt works once, within 15 minutes.")
 
 
-def _listed(shown: list[dict[str, Any]], words: Callable[[dict[str, Any]], str]) -> Said:
-    """One line each: its id, and the words for it."""
-    return Said(shown, "\n".join(f"{one['id']}  {words(one)}" for one in shown))
-
-
-def _pushed(broker: Broker, directory: str, token: str, words: str) -> Said:
-    """What an identity provider needs to push to a directory."""
-    scim = {"base_url": _scim(broker, directory), "token": token}
-    return Said({"directory": directory, "scim": scim}, words)
-
-
-def _scim(broker: Broker, directory: str) -> str:
-    return f"{broker.base_url}/scim/v2/{directory}"
-
-
-def _id(given: str, prefix: str, credential: str) -> str:
-    """`key_…` out of `key_…` or `brk_…_…`, so that what leaked can be pasted and ended."""
-    kind, _, rest = given.partition("_")
-    if kind not in (prefix, credential) or not rest:
-        raise NotFound(f"{prefix}_… is needed, as the list shows it.")
-    return f"{prefix}_{rest.partition('_')[0]}"
-
-
 def _project(project: Project) -> dict[str, Any]:
     return {
         "id": project.id,
@@ -249,12 +152,4 @@ def _project(project: Project) -> dict[str, Any]:
         "oidc_client_id": project.oidc_client_id,
         "oidc_client_secret": {"has_value": project.oidc_secret is not None},
         "oidc_claim": project.oidc_claim,
-    }
-
-
-def _dated(row: dict[str, Any]) -> dict[str, Any]:
-    """The row with its moments as text."""
-    return {
-        name: clock.rfc3339(value) if name.endswith("_at") and value is not None else value
-        for name, value in row.items()
     }

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from broker import premises, wiring
+from broker import bootstrap, premises
 from broker.config import Settings
 from broker.db import migrate, revision
 
@@ -19,7 +19,7 @@ class State:
     @property
     def is_behind(self) -> bool:
         """Whether something is left to do."""
-        return wiring.is_behind(self.at)
+        return bootstrap.is_behind(self.at)
 
     @property
     def json(self) -> dict[str, Any]:
@@ -47,8 +47,8 @@ def done(settings: Settings) -> State:
 
 
 async def _revision(settings: Settings) -> str | None:
-    db = await wiring.connected(settings)
+    db = await bootstrap.connected(settings)
     try:
-        return await wiring.revision_of(db, settings)
+        return await bootstrap.revision_of(db, settings)
     finally:
         await db.close()

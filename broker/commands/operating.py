@@ -10,10 +10,15 @@ from typing import Any
 
 import click
 
-from broker import config, logs, wiring
+from broker import bootstrap, config, logs, wiring
 from broker.config import Misconfigured, Settings
 from broker.demo import start as demo
+from broker.domain import clock
+from broker.domain.errors import NotFound
 from broker.wiring import Broker
+
+BY = "operator"
+"""Who did it, in the audit: whoever has the machine is an administrator of every project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +63,33 @@ async def beside(settings: Settings) -> AsyncIterator[Broker]:
         click.echo(f"on the demo in {settings.data}", err=True)
     if (path := settings.sqlite_path) is not None and not path.is_file():
         raise Misconfigured(f"There is no database at {path} yet; run: broker migrate")
-    db = await wiring.connected(settings)
+    db = await bootstrap.connected(settings)
     try:
-        if wiring.is_behind(await wiring.revision_of(db, settings)):
+        if bootstrap.is_behind(await bootstrap.revision_of(db, settings)):
             raise Misconfigured("The database is not at the newest revision; run: broker migrate")
-        base_url = await wiring.base_url_of(db, settings)
+        base_url = await bootstrap.base_url_of(db, settings)
     finally:
         await db.close()
     async with wiring.opened(settings, base_url) as broker:
         yield broker
+
+
+def listed(shown: list[dict[str, Any]], words: Callable[[dict[str, Any]], str]) -> Said:
+    """One line each: its id, and the words for it."""
+    return Said(shown, "\n".join(f"{one['id']}  {words(one)}" for one in shown))
+
+
+def dated(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with its moments as text."""
+    return {
+        name: clock.rfc3339(value) if name.endswith("_at") and value is not None else value
+        for name, value in row.items()
+    }
+
+
+def id_of(given: str, prefix: str, credential: str) -> str:
+    """`key_…` out of `key_…` or `brk_…_…`, so that what leaked can be pasted and ended."""
+    kind, _, rest = given.partition("_")
+    if kind not in (prefix, credential) or not rest:
+        raise NotFound(f"{prefix}_… is needed, as the list shows it.")
+    return f"{prefix}_{rest.partition('_')[0]}"

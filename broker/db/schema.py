@@ -184,6 +184,7 @@ table("directories", key("id", primary_key=True), key("project_id"), words("name
     words("absent", "suspend"),  # what becomes of people a pull does not find any more
     count("mapping_version"),  # 0: the default mapping
     maybe_words("trouble"),  # why it cannot be read until an administrator has looked
+    maybe_words("delta"),  # JSON: from where a pull finds only what changed, and for which source
     count("version", 1), moment("created_at"), maybe_moment("deleted_at"),
     one_of("state", "enabled", "disabled", "deleted"),
     one_of("tolerance", "standard", "strict"), one_of("absent", "suspend", "delete", "nothing"),
@@ -259,17 +260,19 @@ table("users", key("id", primary_key=True), key("project_id"),
     maybe_key("external_id"), words("user_name"), key("user_name_key"),
     words("display_name", ""), document("profile"), flag("idp_active", 1), key("status"),
     maybe_key("suspended_by"), maybe_words("status_reason"), key("license"),
-    flag("licensed", 1), maybe_count("queue_seq"), flag("user_authentication", 1),
-    count("invite_epoch"),
+    flag("licensed", 1), maybe_count("queue_seq"), maybe_moment("queued_at"),
+    flag("user_authentication", 1), count("invite_epoch"),
     flag("accepted"),  # has accepted or signed in before: no second letter (U12)
-    maybe_moment("invited_at"), maybe_moment("activated_at"), maybe_moment("deleted_at"),
+    maybe_moment("invited_at"), maybe_moment("activated_at"),
+    maybe_moment("deleted_at"),  # by its directory; before `status` says so it is held (R5)
     maybe_moment("detached_at"),  # its directory was deleted (safety 12)
     maybe_words("detached_issuer"),  # the project's issuer at that moment
     flag("adoptable"), count("version", 1), moment("created_at"), moment("changed_at"),
     one_of("status", "invited", "queued", "active", "suspended", "deleted"),
-    one_of("license", "none", "held"),
+    one_of("license", "none", "held", "withheld"),
     CheckConstraint("(license = 'held') = (status = 'active' AND licensed = 1)",
         name="license_is_held"),
+    CheckConstraint("license <> 'withheld' OR status = 'suspended'", name="withheld_from_someone"),
     CheckConstraint("(queue_seq IS NOT NULL) = (status = 'queued')", name="queued_has_place"),
     CheckConstraint("(suspended_by IS NULL) = (status NOT IN ('suspended')) OR status = 'deleted'",
         name="suspended_by_someone"),
@@ -278,6 +281,8 @@ table("users", key("id", primary_key=True), key("project_id"),
     Index("ix_users_name", "project_id", "user_name_key"),
     Index("ix_users_external", "project_id", "external_id"),
     Index("ix_users_directory", "project_id", "directory_id"),
+    index_where("ix_users_detached", "project_id", "id", where="detached_at IS NOT NULL"),
+    index_where("ix_users_adoptable", "project_id", "adoptable", where="adoptable = 1"),
     Index("ix_users_status", "project_id", "status"))
 
 # application logons: exact in case, unique a suffix (safety 9)
@@ -316,6 +321,7 @@ table("runs", key("id", primary_key=True), key("project_id"), key("directory_id"
     one_of("trigger", "push", "manual", "schedule"),
     one_of("state", "running", "held", "ended"),
     unique_where("uq_runs_running", "directory_id", where="state = 'running'"),
+    index_where("ix_runs_open", "project_id", "directory_id", where="state <> 'ended'"),
     Index("ix_runs_directory", "project_id", "directory_id", "id"),
     Index("ix_runs_page", "project_id", "id"))
 
@@ -327,10 +333,13 @@ table("records", number(), key("project_id"), key("run_id"), key("kind"),  # res
     maybe_moment("retried_at"),
     maybe_key("held"),  # of a held change: what it would do, `suspended` or `deleted`
     maybe_words("decided_by"), maybe_moment("decided_at"),
+    maybe_key("decision"),  # `released` or `rejected`, carried out where it is staged no longer
+    maybe_words("steps"),  # JSON: how a record by hand went, step by step
     one_of("result", "created", "updated", "unchanged", "suspended", "deleted", "staged",
         "skipped", "failed"), Index("ix_records_run", "project_id", "run_id", "n"),
     Index("ix_records_result", "project_id", "run_id", "result", "code"),
-    Index("ix_records_resource", "project_id", "resource_id"))
+    Index("ix_records_resource", "project_id", "resource_id"),
+    index_where("ix_records_raw", "project_id", "name", "n", where="raw IS NOT NULL"))
 
 table("record_warnings", number(), key("project_id"), key("run_id"),
     Column("record_n", NUMBER, nullable=False), key("code"), key("attribute"), words("text"),
@@ -339,8 +348,9 @@ table("record_warnings", number(), key("project_id"), key("run_id"),
 
 # what a pull has found so far: for its end (who is missing) and its resumption; emptied then
 table("seen", key("project_id"), key("run_id"), key("kind"), key("key"),
+    key("digest"),  # of what it said: once more is nothing new, another word counts
     Column("resource_n", NUMBER), PrimaryKeyConstraint("run_id", "kind", "key"),
-    Index("ix_seen_resource", "run_id", "resource_n"), sqlite_with_rowid=False)
+    Index("ix_seen_resource", "run_id", "resource_n", "project_id"), sqlite_with_rowid=False)
 
 # Connectors and tokens -------------------------------------------------------------------------
 

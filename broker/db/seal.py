@@ -96,6 +96,15 @@ class Hasher:
         """HMAC-SHA-256 of `secret`, in hexadecimal."""
         return hmac.digest(self._key, secret.encode(), hashlib.sha256).hex()
 
+    def secret(self, of: str) -> str:
+        """A secret of 256 bits for whatever has this id, the same each time: none is kept.
+
+        It is the hash of nothing anybody could have us hash: no text holds the byte it begins
+        with.
+        """
+        made = hmac.digest(self._key, b"\xff" + of.encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(made).decode().rstrip("=")
+
 
 def _associated(*parts: str) -> bytes:
     return b"\x00".join(part.encode() for part in parts)

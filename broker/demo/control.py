@@ -8,14 +8,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from broker.demo.entra import Entra
 from broker.demo.grants import App, State
+from broker.demo.hr import Hr
 from broker.demo.identity import Client, Identity
+from broker.demo.staff import Staff
 from broker.demo.world import Switches, Trouble
 
 # What GET /control shows: each route with its fields ("?" where they may be left out).
 ROUTES = {
-    "POST /control/trouble": "program (salesforce, identity), trouble, endpoint?, user?, times?, "
-    "seconds?: switch a trouble on",
+    "POST /control/trouble": "program (salesforce, identity, hr, entra), trouble, endpoint?, "
+    "user?, times?, seconds?: switch a trouble on; hr has the endpoints page, record, config, "
+    "entra has token, users, groups, record",
     "POST /control/calm": "no trouble any more",
     "POST /control/clock": "advance_s: move the simulator's time",
     "POST /control/salesforce/apps": "client_id, client_secret, redirect_uris?, redirect_prefix?, "
@@ -28,6 +32,13 @@ ROUTES = {
     "POST /control/identity/id-tokens": "person (externalId), audience, nonce?, algorithm?, "
     "age_s?: an id_token, as evidence for AuthenticateUser",
     "POST /control/identity/rotate-keys": "new signing keys",
+    "POST /control/hr": "token?, cursors?, largest?: what opens the SCIM directory below "
+    "/hr/scim/v2, whether it pages by cursor, and how many records a page holds at most",
+    "POST /control/hr/staff": "people?, leave?, come?, change?: how many people it holds; numbers "
+    "of those who leave or come; fields by number in place of theirs (null: none)",
+    "POST /control/entra": "client_id?, client_secret?, tenant?, page?, members?: an app that may "
+    "read the pretend Microsoft Graph below /entra, its tenant, and how much a page holds",
+    "POST /control/entra/staff": "people?, leave?, come?, change?: as for hr",
 }
 
 Body = Mapping[str, object]
@@ -39,6 +50,8 @@ class Control:
 
     salesforce: State
     identity: Identity
+    hr: Hr
+    entra: Entra
 
     def routes(self) -> list[Route]:
         posts: dict[str, Callable[[Body], object]] = {
@@ -52,6 +65,10 @@ class Control:
             "identity/clients": lambda body: _made(self.identity.register(_client(body))),
             "identity/id-tokens": self._id_tokens,
             "identity/rotate-keys": lambda _: self.identity.rotate(),
+            "hr": self._hr,
+            "hr/staff": lambda body: _staff(self.hr.staff, body),
+            "entra": self._entra,
+            "entra/staff": lambda body: _staff(self.entra.staff, body),
         }
         return [
             Route("/control", self._show),
@@ -73,7 +90,12 @@ class Control:
         )
 
     def _switches(self) -> dict[str, Switches]:
-        return {"salesforce": self.salesforce.switches, "identity": self.identity.switches}
+        return {
+            "salesforce": self.salesforce.switches,
+            "identity": self.identity.switches,
+            "hr": self.hr.switches,
+            "entra": self.entra.switches,
+        }
 
     def _trouble(self, body: Body) -> None:
         chosen = dict(body)
@@ -97,6 +119,40 @@ class Control:
         person = self.identity.people[str(chosen.pop("person"))]
         audience = str(chosen.pop("audience"))
         return {"id_token": self.identity.mint(person, audience, **chosen)}  # type: ignore[arg-type]  # as above
+
+    def _hr(self, body: Body) -> object:
+        if "token" in body:
+            self.hr.tokens.add(str(body["token"]))
+        _set_on(self.hr, body, "cursors", "largest")
+        return {"base_url": self.hr.url}
+
+    def _entra(self, body: Body) -> object:
+        if "client_id" in body:
+            self.entra.apps[str(body["client_id"])] = str(body["client_secret"])
+        _set_on(self.entra, body, "tenant", "page", "members")
+        return {"tenant": self.entra.tenant}
+
+
+def _set_on(program: Hr | Entra, body: Body, *names: str) -> None:
+    """Take over these settings; TypeError where one is of another type."""
+    for name in names:
+        if name in body:
+            if type(body[name]) is not type(getattr(program, name)):
+                raise TypeError(name)
+            setattr(program, name, body[name])
+
+
+def _staff(staff: Staff, body: Body) -> object:
+    """Change who is there, in the order of the fields above."""
+    if "people" in body:
+        staff.hire(int(str(body["people"])))
+    for act, name in ((staff.leave, "leave"), (staff.come, "come")):
+        if isinstance(numbers := body.get(name), list):
+            act(map(int, numbers))
+    if isinstance(change := body.get("change"), dict):
+        for number, said in change.items():
+            staff.change(int(number), dict(said))
+    return {"people": len(staff.numbers)}
 
 
 def _posted(act: Callable[[Body], object]) -> Callable[[Request], Awaitable[Response]]:

@@ -40,7 +40,8 @@ class Person:
 
     @property
     def user_name(self) -> str:
-        return f"{self.given}.{self.family}@acme.example".lower()
+        namesake = "" if self.number <= HEADCOUNT else f".{self.number}"
+        return f"{self.given}.{self.family}{namesake}@acme.example".lower()
 
     @property
     def display_name(self) -> str:
@@ -71,11 +72,13 @@ class Person:
         return document
 
 
-def _person(index: int) -> Person:
+def person(number: int) -> Person:
+    """The employee with this number, from 1 on; beyond the 120 each has a namesake among them."""
+    index = number - 1
     given = index % len(GIVEN)
     family = (index // len(GIVEN) + given) % len(FAMILY)
     department, title = WORK[index % len(WORK)]
-    return Person(index + 1, GIVEN[given], FAMILY[family], department, title)
+    return Person(number, GIVEN[given], FAMILY[family], department, title)
 
 
-PEOPLE: tuple[Person, ...] = tuple(_person(index) for index in range(HEADCOUNT))
+PEOPLE: tuple[Person, ...] = tuple(map(person, range(1, HEADCOUNT + 1)))

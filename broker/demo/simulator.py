@@ -19,7 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from broker.demo import grants
 from broker.demo.control import Control
+from broker.demo.entra import Entra
+from broker.demo.hr import Hr
 from broker.demo.identity import Identity
+from broker.demo.mailbox import Mailbox
 from broker.demo.salesforce import Salesforce
 from broker.demo.salesforce_api import Api
 from broker.demo.world import Clock
@@ -30,19 +33,24 @@ class Simulator:
     """Everything pretended, in one hand: tests and rehearsals reach in here.
 
     `base_url` is what `BROKER_SIMULATOR_URL` names; the identity provider's issuer is
-    `base_url + "/identity"`. Nothing is registered at first: see `salesforce.register` and
-    `identity.register`.
+    `base_url + "/identity"`. Nothing is registered at first: see `salesforce.register`,
+    `identity.register`, `hr.tokens` and `entra.apps`.
     """
 
     base_url: str
     clock: Clock = field(default_factory=Clock)
+    mailbox: Mailbox = field(default_factory=Mailbox)
     salesforce: grants.State = field(init=False)
     identity: Identity = field(init=False)
+    hr: Hr = field(init=False)
+    entra: Entra = field(init=False)
     pages: Salesforce = field(init=False)
 
     def __post_init__(self) -> None:
         self.salesforce = grants.State(self.base_url, self.clock)
         self.identity = Identity(self.base_url + "/identity", self.clock)
+        self.hr = Hr(self.base_url)
+        self.entra = Entra(self.base_url, self.clock)
         self.pages = Salesforce(self.salesforce)
 
 
@@ -50,8 +58,13 @@ def create(simulator: Simulator) -> Starlette:
     """The simulator as one application."""
     return Starlette(
         routes=[
-            *Control(simulator.salesforce, simulator.identity).routes(),
+            *Control(
+                simulator.salesforce, simulator.identity, simulator.hr, simulator.entra
+            ).routes(),
+            *simulator.hr.routes(),
+            *simulator.entra.routes(),
             Mount("/identity", routes=simulator.identity.routes()),
+            *simulator.mailbox.routes(),
             *simulator.pages.routes(),
             *Api(simulator.salesforce).routes(),
         ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from broker import logs, premises, wiring
+from broker import bootstrap, logs, premises
 from broker.config import Settings
 from broker.db import seal
 from broker.demo import data, simulator
@@ -33,8 +33,12 @@ async def beside(settings: Settings, port: int) -> AsyncIterator[tuple[Settings,
     They take the port after the broker's, so that bookmarks hold from one start to the next.
     """
     premises.open_folder(settings.of_the_demo)
-    async with _served(port) as pretend:
-        settings = _own(settings).with_(simulator_url=pretend.base_url)
+    async with _served(port) as pretend, pretend.mailbox.receiving():
+        settings = _own(settings).with_(
+            simulator_url=pretend.base_url,
+            smtp_url=SecretStr(f"smtp://127.0.0.1:{pretend.mailbox.port}"),
+            smtp_from="Acme <flows@acme.example>",
+        )
         yield settings, pretend
 
 
@@ -44,7 +48,7 @@ async def filled(broker: Broker, pretend: Simulator) -> AsyncIterator[dict[str, 
 
     While the block runs, `env` in the demo's folder says it to a shell.
     """
-    await wiring.mark_demo(broker.db)
+    await bootstrap.mark_demo(broker.db)
     with logs.quietly(broker.settings.log_level):
         told = await data.fill(broker, pretend)
     file = broker.settings.data / ENV_FILE
@@ -100,6 +104,7 @@ def welcome(said: dict[str, Any], broker: str = "broker") -> str:
         "",
         *looks,
         f"Pretend programs   {said['simulator']}/control",
+        f"Pretend mailbox    {said['simulator']}/mailbox",
         "",
         "Push a person, as an identity provider does:",
         f"  curl {scim['base_url']}/Users -H 'Authorization: Bearer {scim['token']}' \\",

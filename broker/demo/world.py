@@ -41,6 +41,13 @@ class Trouble(StrEnum):
     HTML = "html"  # 200 with a page of some proxy
     LOST = "lost-answer"  # the work is done, the answer never arrives
     SLOW = "slow"  # the right answer, later
+    FORBIDDEN = "403"  # a directory: these credentials may not read it
+    HALF_PAGE = "half-page"  # a directory's page, cut off in the middle
+    SAME_PAGE = "same-page"  # a directory's page that leads to itself
+    PLACE_GONE = "place-gone"  # a cursor or a delta token that is over
+    LARGE_RECORD = "large-record"  # a directory's page whose first person is 10 MB
+    ODD_ENTRIES = "odd-entries"  # a directory's page with entries that are no records
+    WRONG_TOTAL = "wrong-total"  # a directory that announces ten times what it has
 
 
 ERRORS: dict[Trouble, tuple[int, dict[str, object]]] = {

@@ -16,6 +16,8 @@ class Effect(StrEnum):
     LEAVE_QUEUE = "leave queue"
     TAKE_LICENSE = "take license"
     FREE_LICENSE = "free license"
+    WITHHOLD = "withhold license"  # nobody's until a held change is decided (R5)
+    HAND_BACK = "hand back license"  # the withheld one
     PROMOTE = "promote"  # U6, once the license is free
     DROP_TOKENS = "drop tokens"
     CANCEL_PAUSES = "cancel pauses"
@@ -43,6 +45,7 @@ def between(before: User, user: User) -> frozenset[Effect]:
     erased = moved and user.status is Status.DELETED
     ended = erased or (user.is_gone and not before.is_gone)
     freed = before.is_held and not user.is_held
+    handed_back = before.is_withheld and not user.is_withheld
     asked = {
         Effect.INVITE: again,
         Effect.VOID_INVITATION: before.status is Status.INVITED and (moved or again),
@@ -50,7 +53,9 @@ def between(before: User, user: User) -> frozenset[Effect]:
         Effect.LEAVE_QUEUE: user.queue_seq is None and before.queue_seq is not None,
         Effect.TAKE_LICENSE: user.is_held and not before.is_held,
         Effect.FREE_LICENSE: freed,
-        Effect.PROMOTE: freed,
+        Effect.WITHHOLD: user.is_withheld and not before.is_withheld,
+        Effect.HAND_BACK: handed_back,
+        Effect.PROMOTE: (freed or handed_back) and not user.is_withheld,
         Effect.DROP_TOKENS: ended,
         Effect.CANCEL_PAUSES: ended,
         Effect.END_SESSIONS: ended,
@@ -64,6 +69,7 @@ def counted(licenses: Licenses, asked: frozenset[Effect]) -> Licenses:
     return replace(
         licenses,
         held=licenses.held + (Effect.TAKE_LICENSE in asked) - (Effect.FREE_LICENSE in asked),
+        withheld=licenses.withheld + (Effect.WITHHOLD in asked) - (Effect.HAND_BACK in asked),
         queued=licenses.queued + (Effect.QUEUE in asked) - (Effect.LEAVE_QUEUE in asked),
         queue_last=licenses.queue_last + (Effect.QUEUE in asked),
     )

@@ -1,7 +1,8 @@
 """Licenses: how many there are, how many are held, and the last place in the queue."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Self
 
 
 class Promotion(StrEnum):
@@ -9,6 +10,10 @@ class Promotion(StrEnum):
 
     AUTO = "auto"
     MANUAL = "manual"
+
+
+WARNINGS = (80, 95, 100)
+"""Shares in percent whose crossing is announced, each once on the way up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +43,42 @@ class Licenses:
         return self.queue_last + 1
 
     @property
+    def taken(self) -> int:
+        """How many are nobody else's to take: held, or withheld until a decision."""
+        return self.held + self.withheld
+
+    @property
     def free(self) -> int | None:
         """How many may still be taken, None without a limit; 0 while over-allocated (U17)."""
-        return None if self.capacity is None else max(self.capacity - self.held, 0)
+        return None if self.capacity is None else max(self.capacity - self.taken, 0)
 
     @property
     def has_free(self) -> bool:
         """Whether a license can be taken now."""
-        return self.capacity is None or self.held < self.capacity
+        return self.capacity is None or self.taken < self.capacity
 
     @property
     def over_allocated(self) -> int:
         """How many more are held than there are; nobody is evicted for it (U17)."""
         return 0 if self.capacity is None else max(self.held - self.capacity, 0)
+
+    @property
+    def warning(self) -> int:
+        """The highest share of WARNINGS that is taken, in percent; 0 below all of them."""
+        if self.capacity is None:
+            return 0
+        used, of = self.taken * 100, self.capacity
+        return max((share for share in WARNINGS if used >= share * of), default=0)
+
+    @property
+    def announced(self) -> Self:
+        """The same, once its warning is out; going down, it may be crossed again."""
+        return replace(self, warned=self.warning)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether somebody waits while a license is free: for an administrator to give (T3)."""
+        return self.has_free and self.queued > 0
 
     @property
     def may_promote(self) -> bool:
@@ -61,4 +89,5 @@ class Licenses:
     def sentence(self) -> str:
         """The numbers of a refusal (U8), such as `3 of 3 licenses are held, 2 people wait`."""
         who = "1 person waits" if self.queued == 1 else f"{self.queued} people wait"
-        return f"{self.held} of {self.capacity} licenses are held, {who}"
+        withheld = f", {self.withheld} withheld until a decision" if self.withheld else ""
+        return f"{self.held} of {self.capacity} licenses are held{withheld}, {who}"

@@ -1,8 +1,11 @@
 """Sync runs and their records; Success, Partial success and Failure are counted, never set."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
+from broker.domain.clock import SECOND
 from broker.domain.directories import PUSH_WINDOW_LIMIT
 from broker.domain.mapping import Warning
 
@@ -107,14 +110,22 @@ class Change:
     after: str | None
 
 
+class Decision(StrEnum):
+    """What an administrator said about a held change (R6)."""
+
+    RELEASED = "released"
+    REJECTED = "rejected"
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One changing request that named a resource, and what became of it.
 
     `kind` is User or Group; `resource_id` None where none came to be. `message` says what
     happened and `next` what to do, both to the administrator. `raw` is what a failed record said,
-    as JSON, for another try. `held` is what a held change would do; once decided, `result` says
-    what became of it and `decided_by` who decided (R6).
+    as JSON, for another try; `retried_at` is when that was. `held` is what a held change would do;
+    once decided, `result` says what became of it and `decided_by` who decided what (R6). `steps`
+    is how a record by hand went: read, match, map, apply.
     """
 
     run: str
@@ -129,9 +140,12 @@ class Record:
     warnings: tuple[Warning, ...] = ()
     changes: tuple[Change, ...] = ()
     raw: bytes | None = None
+    retried_at: int | None = None
     held: Result | None = None
     decided_by: str | None = None
     decided_at: int | None = None
+    decision: Decision | None = None
+    steps: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +201,11 @@ class Run:
     def is_provisional(self) -> bool:
         """Whether the word may still change."""
         return self.state is not State.ENDED
+
+    def rate_per_s(self, now: int) -> float:
+        """Records a second, from its start until now or its end (R105)."""
+        took = (self.held_at or self.ended_at or now) - self.started_at
+        return round(self.counts.total * SECOND / took, 1) if took > 0 else 0.0
 
 
 def status(counts: Counts, *, warnings: int, reason: Ending | None = None) -> Status:

@@ -2,23 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
-from broker.domain import effects
+from broker.domain import becoming, effects
+from broker.domain.becoming import Moment
 from broker.domain.effects import After, Effect
 from broker.domain.errors import Conflict
 from broker.domain.licenses import Licenses
-from broker.domain.users import Event, License, Status, SuspendedBy, User
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """What a row may ask besides the person; `ahead` is how many wait longer."""
-
-    now: int
-    licenses: Licenses
-    ahead: int = 0
-    reason: str | None = None
+from broker.domain.users import Event, Status, SuspendedBy, User
 
 
 def after(
@@ -62,11 +52,11 @@ def provisioned(user: User, *, now: int, tombstones: Iterable[User] = ()) -> Aft
     row = "U16" if before else "U1" if user.idp_active else "U2"
     barred = next((one for one in before if one.suspended_by is SuspendedBy.ADMIN), None)
     if barred is not None:
-        changed = _suspend_by_admin(user, replace(moment, reason=barred.status_reason))
+        changed = becoming.suspend_by_admin(user, replace(moment, reason=barred.status_reason))
     elif user.idp_active:
-        changed = _invite(user, moment)
+        changed = becoming.invite(user, moment)
     else:
-        changed = _suspend_by_directory(user, moment)
+        changed = becoming.suspend_by_directory(user, moment)
     invited = changed.status is Status.INVITED
     return After(row, changed, frozenset({Effect.INVITE} if invited else ()))
 
@@ -75,12 +65,17 @@ def left_behind(user: User, id: str, *, now: int) -> User:
     """The tombstone, under an id of its own, of names that this person goes on without (safety 6):
     an administrator suspended them, and a name keeps that.
     """
-    tombstone = _delete(user, Moment(now, Licenses(user.project, 0)))
+    tombstone = becoming.delete(user, Moment(now, Licenses(user.project, 0)))
     return replace(tombstone, id=id, version=1, created_at=now, changed_at=now)
 
 
 def _always(_user: User, _moment: Moment) -> bool:
     return True
+
+
+def _comes_first(user: User, moment: Moment) -> bool:
+    """Nobody waits longer: only where promotion is manual may somebody, beside a free license."""
+    return user.is_exempt or (moment.licenses.has_free and not moment.licenses.queued)
 
 
 def _may_be_active(user: User, moment: Moment) -> bool:
@@ -96,123 +91,27 @@ def _passes_others(_user: User, moment: Moment) -> bool:
 
 
 def _by_admin(user: User, _moment: Moment) -> bool:
-    return user.suspended_by is SuspendedBy.ADMIN
+    return user.is_barred
 
 
-def _returns(user: User, moment: Moment) -> bool:
-    return user.was_active and not _by_admin(user, moment)
+def _returns(user: User, _moment: Moment) -> bool:
+    return user.was_active and not user.is_barred
 
 
-def _starts(user: User, moment: Moment) -> bool:
-    return not user.was_active and not _by_admin(user, moment)
+def _starts(user: User, _moment: Moment) -> bool:
+    return not user.was_active and not user.is_barred
 
 
 def _is_held(user: User, _moment: Moment) -> bool:
     return user.is_held
 
 
+def _is_undecided(user: User, _moment: Moment) -> bool:
+    return user.deletion_is_held
+
+
 def _is_detached(user: User, _moment: Moment) -> bool:
     return user.detached_at is not None
-
-
-def _same(user: User, _moment: Moment) -> User:
-    return user
-
-
-def _moved(user: User, status: Status, reason: str | None = None, **also: Any) -> User:
-    """In another status, without license, place or suspension unless `also` says so."""
-    kept = {"license": License.NONE, "queue_seq": None, "suspended_by": None} | also
-    return replace(user, status=status, status_reason=reason, **kept)
-
-
-def _activate(user: User, moment: Moment) -> User:
-    license, now = License.NONE if user.is_exempt else License.HELD, moment.now
-    return _moved(user, Status.ACTIVE, license=license, accepted=True, activated_at=now)
-
-
-def _queue(user: User, moment: Moment) -> User:
-    seq = moment.licenses.next_seq
-    return _moved(user, Status.QUEUED, "license-exhausted", accepted=True, queue_seq=seq)
-
-
-def _invite(user: User, moment: Moment) -> User:
-    """With a new epoch, and so a new letter; the old link is void (U1, U14, U18)."""
-    return _moved(
-        user,
-        Status.INVITED,
-        invite_epoch=user.invite_epoch + 1,
-        accepted=False,
-        invited_at=moment.now,
-        idp_active=True,
-    )
-
-
-def _invite_back(user: User, _moment: Moment) -> User:
-    """Accepted before, so no second letter: the next login decides (U12, T15)."""
-    return _moved(user, Status.INVITED, accepted=True, idp_active=True)
-
-
-def _suspend(user: User, by: SuspendedBy, reason: str) -> User:
-    return _moved(user, Status.SUSPENDED, reason, suspended_by=by)
-
-
-def _suspend_by_directory(user: User, _moment: Moment) -> User:
-    by, why = SuspendedBy.DIRECTORY, "inactive-in-directory"
-    return _moved(user, Status.SUSPENDED, why, suspended_by=by, idp_active=False)
-
-
-def _suspend_by_admin(user: User, moment: Moment) -> User:
-    return _suspend(user, SuspendedBy.ADMIN, moment.reason or "suspended-by-admin")
-
-
-def _suspend_detached(user: User, _moment: Moment) -> User:
-    return _suspend(user, SuspendedBy.DETACHED, "directory-deleted")
-
-
-def _lift(user: User, moment: Moment) -> User:
-    """As the directory wants it, now that no administrator objects."""
-    if not user.idp_active:
-        return _suspend_by_directory(user, moment)
-    return _invite_back(user, moment) if user.was_active else _invite(user, moment)
-
-
-def _say_active(user: User, _moment: Moment) -> User:
-    return replace(user, idp_active=True)
-
-
-def _say_inactive(user: User, _moment: Moment) -> User:
-    return replace(user, idp_active=False)
-
-
-def _exempt(user: User, _moment: Moment) -> User:
-    return replace(user, licensed=False, license=License.NONE)
-
-
-def _exempt_and_activate(user: User, moment: Moment) -> User:
-    return _activate(replace(user, licensed=False), moment)
-
-
-def _need_license(user: User, _moment: Moment) -> User:
-    return replace(user, licensed=True)
-
-
-def _take_license(user: User, _moment: Moment) -> User:
-    return replace(user, licensed=True, license=License.HELD)
-
-
-def _delete(user: User, moment: Moment) -> User:
-    """A tombstone; it remembers an administrator's suspension, and no flag (safety 6, 7)."""
-    barred = _by_admin(user, moment)
-    reason = user.status_reason if barred else "deleted-by-directory"
-    return replace(
-        _moved(user, Status.DELETED, reason),
-        suspended_by=SuspendedBy.ADMIN if barred else None,
-        idp_active=False,
-        licensed=True,
-        user_authentication=True,
-        adoptable=False,
-        deleted_at=moment.now,
-    )
 
 
 def _refuse_exhausted(_user: User, moment: Moment) -> User:
@@ -255,29 +154,37 @@ TAKES_LICENSE = frozenset({Event.LOGGED_IN, Event.PROMOTED, Event.ACTIVATED, Eve
 # The first row that fits answers. U1, U2 and U16 are `provisioned`; U17 is `Licenses.free`: a
 # capacity below use evicts nobody. A deleted person is in no row: nothing brings one back.
 TABLE = (
-    Row("U3", Event.LOGGED_IN, INVITED, _may_be_active, _activate),
-    Row("U4", Event.LOGGED_IN, INVITED, _always, _queue),
-    Row("U5", Event.LOGGED_IN, QUEUED | ACTIVE, _always, _same),
-    Row("U6", Event.PROMOTED, QUEUED, _may_be_active, _activate),
+    Row("U3", Event.LOGGED_IN, INVITED, _comes_first, becoming.activate),
+    Row("U4", Event.LOGGED_IN, INVITED, _always, becoming.queue),
+    Row("U5", Event.LOGGED_IN, QUEUED | ACTIVE, _always, becoming.same),
+    Row("U6", Event.PROMOTED, QUEUED, _may_be_active, becoming.activate),
     Row("U8", Event.PROMOTED, QUEUED, _always, _refuse_exhausted),
     Row("U7", Event.ACTIVATED, NOT_YET, _passes_others, _refuse_bypass),
-    Row("U7", Event.ACTIVATED, NOT_YET, _may_be_active, _activate),
+    Row("U7", Event.ACTIVATED, NOT_YET, _may_be_active, becoming.activate),
     Row("U8", Event.ACTIVATED, NOT_YET, _always, _refuse_exhausted),
-    Row("U9", Event.DIRECTORY_INACTIVE, ACTIVE, _always, _suspend_by_directory),
-    Row("U10", Event.DIRECTORY_INACTIVE, NOT_YET, _always, _suspend_by_directory),
-    Row("U11", Event.SUSPENDED, LIVING, _always, _suspend_by_admin),
-    Row("U11", Event.REINSTATED, SUSPENDED, _by_admin, _lift),
-    Row("U12", Event.DIRECTORY_ACTIVE, SUSPENDED, _returns, _invite_back),
-    Row("U14", Event.DIRECTORY_ACTIVE, SUSPENDED, _starts, _invite),
-    Row("U13", Event.DIRECTORY_ACTIVE, LIVING, _always, _say_active),
-    Row("U13", Event.DIRECTORY_INACTIVE, SUSPENDED, _always, _say_inactive),
-    Row("U15", Event.DELETED, LIVING, _always, _delete),
-    Row("U18", Event.INVITED_AGAIN, INVITED, _always, _invite),
-    Row("safety 12", Event.DETACHED_TOO_LONG, IN_USE, _is_detached, _suspend_detached),
-    Row("D3", Event.EXEMPTED, QUEUED, _always, _exempt_and_activate),
-    Row("D3", Event.EXEMPTED, LIVING, _always, _exempt),
-    Row("D3", Event.LICENSED, ACTIVE, _is_held, _same),
-    Row("D3", Event.LICENSED, ACTIVE, _may_take, _take_license),
+    Row("U9", Event.DIRECTORY_INACTIVE, ACTIVE, _always, becoming.suspend_by_directory),
+    Row("U10", Event.DIRECTORY_INACTIVE, NOT_YET, _always, becoming.suspend_by_directory),
+    Row("R5", Event.SUSPENSION_HELD, IN_USE, _always, becoming.hold_suspension),
+    Row("R5", Event.DELETION_HELD, LIVING, _always, becoming.hold_deletion),
+    Row("R6", Event.RELEASED, LIVING, _always, becoming.release),
+    Row("U12", Event.KEPT, SUSPENDED, _returns, becoming.keep),
+    Row("U14", Event.KEPT, SUSPENDED, _starts, becoming.keep),
+    Row("R6", Event.KEPT, LIVING, _always, becoming.keep),
+    Row("U11", Event.SUSPENDED, LIVING, _always, becoming.suspend_by_admin),
+    Row("U11", Event.REINSTATED, SUSPENDED, _by_admin, becoming.lift),
+    Row("U13", Event.DIRECTORY_ACTIVE, SUSPENDED, _is_undecided, becoming.say_active),
+    Row("U12", Event.DIRECTORY_ACTIVE, SUSPENDED, _returns, becoming.invite_back),
+    Row("U14", Event.DIRECTORY_ACTIVE, SUSPENDED, _starts, becoming.invite),
+    Row("U13", Event.DIRECTORY_ACTIVE, LIVING, _always, becoming.say_active),
+    Row("U13", Event.DIRECTORY_INACTIVE, SUSPENDED, _always, becoming.say_inactive),
+    Row("U13", Event.SUSPENSION_HELD, SUSPENDED, _always, becoming.say_inactive),
+    Row("U15", Event.DELETED, LIVING, _always, becoming.delete),
+    Row("U18", Event.INVITED_AGAIN, INVITED, _always, becoming.invite),
+    Row("safety 12", Event.DETACHED_TOO_LONG, IN_USE, _is_detached, becoming.suspend_detached),
+    Row("D3", Event.EXEMPTED, QUEUED, _always, becoming.exempt_and_activate),
+    Row("D3", Event.EXEMPTED, LIVING, _always, becoming.exempt),
+    Row("D3", Event.LICENSED, ACTIVE, _is_held, becoming.same),
+    Row("D3", Event.LICENSED, ACTIVE, _may_take, becoming.take_license),
     Row("D3", Event.LICENSED, ACTIVE, _always, _refuse_exhausted),
-    Row("D3", Event.LICENSED, LIVING, _always, _need_license),
+    Row("D3", Event.LICENSED, LIVING, _always, becoming.need_license),
 )

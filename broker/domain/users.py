@@ -21,10 +21,15 @@ class Status(StrEnum):
 
 
 class License(StrEnum):
-    """Whether this person holds one of the project's licenses."""
+    """Whether this person holds one of the project's licenses.
+
+    A withheld one was theirs until a held change ended their access; it is nobody's until an
+    administrator has decided (R5).
+    """
 
     NONE = "none"
     HELD = "held"
+    WITHHELD = "withheld"
 
 
 class SuspendedBy(StrEnum):
@@ -50,6 +55,15 @@ class Event(StrEnum):
     EXEMPTED = "exempted"  # needs no license any more (D3)
     LICENSED = "licensed"  # needs one again
     DELETED = "deleted"
+    SUSPENSION_HELD = "inactive in the directory, as too many are"  # R5
+    DELETION_HELD = "deleted by the directory, as too many are"  # R5
+    RELEASED = "released"  # an administrator agrees with a held suspension (R6)
+    KEPT = "kept"  # an administrator disagrees with what was held (R6)
+
+
+SUSPENSION_HELD = "suspension-held"
+DELETION_HELD = "deletion-held"
+"""Reasons of a suspension that waits for an administrator's decision (R5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +73,9 @@ class User:
     `idp_active` is what the directory last said, True where it said nothing. `licensed` False
     is an administrator's exemption (safety 10). `directory` None is a detached person,
     `adoptable` an administrator's tick, `detached_issuer` the project's issuer when it happened
-    (safety 12). `version` and `changed_at` are this record's: those of the SCIM document are
-    kept with the document.
+    (safety 12). `deleted_at` before `status` says so is a deletion that is held (R5).
+    `version` and `changed_at` are this record's: those of the SCIM document are kept with the
+    document.
     """
 
     id: str
@@ -78,6 +93,7 @@ class User:
     license: License = License.NONE
     licensed: bool = True
     queue_seq: int | None = None
+    queued_at: int | None = None
     user_authentication: bool = True
     invite_epoch: int = 0
     accepted: bool = False
@@ -114,9 +130,29 @@ class User:
         return self.license is License.HELD
 
     @property
+    def is_withheld(self) -> bool:
+        """Whether the license this person held waits for a decision (R5)."""
+        return self.license is License.WITHHELD
+
+    @property
+    def is_barred(self) -> bool:
+        """Whether an administrator suspended this person (U11, safety 6)."""
+        return self.suspended_by is SuspendedBy.ADMIN
+
+    @property
+    def deletion_is_held(self) -> bool:
+        """Whether the directory deleted this person and it is not decided yet (R5)."""
+        return self.deleted_at is not None and self.status is not Status.DELETED
+
+    @property
     def is_gone(self) -> bool:
         """Whether this person's access has ended: suspended or deleted."""
         return self.status in (Status.SUSPENDED, Status.DELETED)
+
+    @property
+    def awaits_acceptance(self) -> bool:
+        """Whether this person has an invitation to accept; whoever comes back has none (U12)."""
+        return self.status is Status.INVITED and not self.accepted
 
     @property
     def is_exempt(self) -> bool:
@@ -124,16 +160,30 @@ class User:
         return not self.licensed
 
 
-def why(user: User, *, now: int, place: int | None = None) -> str:
-    """Why this person is or is not active, in one sentence; `place` is the place in the queue."""
+def why(
+    user: User,
+    *,
+    now: int,
+    place: int | None = None,
+    is_free: bool = False,
+    link_ends: int | None = None,
+    undelivered: str | None = None,
+) -> str:
+    """Why this person is or is not active, in one sentence; `place` is the place in the queue,
+    and `is_free` whether a license is while they wait. `link_ends` is when the link of their
+    invitation does, once it has left, `undelivered` why its letter could not.
+    """
     match user.status:
         case Status.INVITED:
-            return _why_invited(user, now)
+            return _why_invited(user, now, link_ends, undelivered)
         case Status.QUEUED:
             where = "" if place is None else f" at place {place}"
-            return (
-                f"Signed in and waits{where} for a license; an account admin can free or add one."
-            )
+            how = "can give a free one" if is_free else "can free or add one"
+            return f"Signed in and waits{where} for a license; an account admin {how}."
+        case Status.SUSPENDED if user.deletion_is_held:
+            return _WHY_HELD.format("deleted this person")
+        case Status.SUSPENDED if user.status_reason == SUSPENSION_HELD:
+            return _WHY_HELD.format("says that this person is not active")
         case Status.SUSPENDED:
             return _WHY_SUSPENDED[user.suspended_by or SuspendedBy.DIRECTORY]
         case Status.DELETED:
@@ -144,6 +194,7 @@ def why(user: User, *, now: int, place: int | None = None) -> str:
             return "Is active and holds a license."
 
 
+_WHY_HELD = "The directory {}, as it does of so many that an administrator has to decide."
 _WHY_SUSPENDED = {
     SuspendedBy.DIRECTORY: "The directory says that this person is not active.",
     SuspendedBy.ADMIN: "An administrator suspended this person; a sync does not lift it.",
@@ -153,11 +204,12 @@ _WHY_SUSPENDED = {
 }
 
 
-def _why_invited(user: User, now: int) -> str:
+def _why_invited(user: User, now: int, link_ends: int | None, undelivered: str | None) -> str:
     if user.was_active:
         return "Was active before and becomes active again at the next sign-in."
-    invited_at = user.invited_at or user.created_at
-    day = rfc3339(invited_at)[:10]
-    if now >= invited_at + INVITATION_LIFETIME:
+    day = rfc3339(user.invited_at or user.created_at)[:10]
+    if undelivered is not None:
+        return f"The invitation of {day} could not be delivered: {undelivered}"
+    if link_ends is not None and now >= link_ends:
         return f"The invitation of {day} has expired; send a new one."
     return f"Was invited on {day} and has not signed in yet."

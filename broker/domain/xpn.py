@@ -1,10 +1,15 @@
 """A person's name as HL7 v2 writes it (XPN): what AuthenticateUser.Ou.Name holds (R98, R99)."""
 
+import re
+
 from broker.domain import names
 from broker.domain.mapping import Profile
 
 # HL7 v2.5, 2.7.1: delimiters inside a component are escaped.
 ESCAPES = str.maketrans({"\\": "\\E\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "|": "\\F\\"})
+PARTS = ("family", "given", "middle", "suffix", "prefix")
+_PLAIN = {escaped[1]: chr(sign) for sign, escaped in ESCAPES.items()}
+_ESCAPED = re.compile(r"\\([ESTFR])\\")
 
 
 def written(profile: Profile) -> str:
@@ -26,6 +31,12 @@ def written(profile: Profile) -> str:
     if not any(components):
         components = [profile.display_name.strip()]
     return "^".join(component.translate(ESCAPES) for component in components).rstrip("^")
+
+
+def parts(text: str) -> dict[str, str]:
+    """What a written name says of `family`, `given`, `middle`, `suffix` and `prefix`, "" each."""
+    said = [_ESCAPED.sub(lambda sign: _PLAIN[sign[1]], each) for each in text.split("^")]
+    return dict(zip(PARTS, said + [""] * len(PARTS), strict=False))
 
 
 def same(one: str, other: str) -> bool:

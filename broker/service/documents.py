@@ -1,8 +1,10 @@
 """A pushed document: kept and recorded in one transaction (`Resources` for any type)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
+
+import orjson
 
 from broker.db.database import Transaction
 from broker.domain import ids
@@ -16,7 +18,7 @@ from broker.service.shelving import Shelving, warned
 from broker.service.syncing import Syncing
 from broker.store import resources
 from broker.store.resources import Resource
-from scim.document import Accepted, replacing
+from scim.document import Accepted, load, replacing
 from scim.errors import ScimError
 from scim.etag import IfMatch
 from scim.members import MemberChange
@@ -68,7 +70,7 @@ class Documents:
         self, accepted: Accepted, *, computed: frozenset[str], id: str | None = None
     ) -> Stored:
         """Keep a new resource, under an id that was given out before or a fresh one."""
-        attempted = self._attempted(None, accepted.document)
+        attempted = replace(self._attempted(None, accepted.document), meant=lambda _: accepted)
         id = id or self.new_id()
         return await self.syncing.pushed(
             self.directory, attempted, self._creating, id, accepted, computed
@@ -126,8 +128,18 @@ class Documents:
         await self.syncing.failed(self.directory, attempted, problem)
 
     async def _pushed(self, asked: Asked, said: Document) -> Stored:
-        attempted = self._attempted(asked.id, said)
+        attempted = replace(
+            self._attempted(asked.id, said), meant=lambda tx: self._meant(tx, asked)
+        )
         return await self.syncing.pushed(self.directory, attempted, self._changing, asked)
+
+    def _meant(self, tx: Transaction, asked: Asked) -> Accepted | None:
+        """What a change makes of the resource that is there; None where it is gone, or no more."""
+        found = resources.lock(tx, self.shelving.shelf, asked.id)
+        try:
+            return found and asked.change(load(found[0].document), orjson.loads(found[1]))
+        except ScimError:
+            return None
 
     def _finding(self, tx: Transaction, id: str, computed: frozenset[str]) -> Stored | None:
         resource = resources.find(tx, self.shelving.shelf, id)
@@ -217,6 +229,7 @@ class Documents:
         *,
         warnings: Sequence[Warning] = (),
         changes: Sequence[Change] = (),
+        held: Result | None = None,
     ) -> None:
         record = Record(
             run="",
@@ -228,5 +241,6 @@ class Documents:
             name=self._called(document),
             warnings=tuple(warnings),
             changes=tuple(changes),
+            held=held,
         )
         self.syncing.recording(tx, self.directory, record)

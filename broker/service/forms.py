@@ -53,7 +53,7 @@ def filled(
         detail = f"The description is longer than {DESCRIPTION_LIMIT} characters."
         problems.append(Problem("/description", "too_long", detail))
     shown = shown_fields(definition, integration)
-    fields, protected = _fields(shown, before.fields, said.fields or {}, problems)
+    fields, protected = values(shown, before.fields, said.fields or {}, problems)
     after = replace(
         before,
         name=name.text,
@@ -169,21 +169,25 @@ def _options(
     return {**before, **said}
 
 
-def _fields(
+def values(
     shown: tuple[Field, ...],
     before: Mapping[str, object],
     said: Mapping[str, Any],
     problems: list[Problem],
+    at: str = "/fields",
 ) -> tuple[dict[str, object], dict[str, Secret]]:
-    """Open values and protected ones, apart; nothing a page or a log prints is in the second."""
+    """Open values and protected ones, apart; nothing a page or a log prints is in the second.
+
+    `said` stood at the pointer `at`; what is wrong with it joins the `problems`.
+    """
     declared = {one.name: one for one in shown}
     opened: dict[str, object] = {one.name: one.default for one in shown} | dict(before)
     protected: dict[str, Secret] = {}
     for name, value in said.items():
         one = declared.get(name)
         if one is None:
-            problems.append(unknown(f"/fields/{name}", name, declared, "field"))
-        elif (problem := _wrong(one, value)) is not None:
+            problems.append(unknown(f"{at}/{name}", name, declared, "field"))
+        elif (problem := _wrong(one, value, f"{at}/{name}")) is not None:
             problems.append(problem)
         elif one.protected:
             protected |= {name: Secret(value)} if value else {}
@@ -192,9 +196,8 @@ def _fields(
     return {name: value for name, value in opened.items() if value is not None}, protected
 
 
-def _wrong(one: Field, value: object) -> Problem | None:
+def _wrong(one: Field, value: object, pointer: str) -> Problem | None:
     """What is wrong with a value; its own text is never part of the answer."""
-    pointer = f"/fields/{one.name}"
     if value is None or value == "":
         return None
     if not isinstance(value, str):

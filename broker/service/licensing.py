@@ -14,33 +14,10 @@ from broker.domain.effects import After, Effect
 from broker.domain.errors import Conflict, Invalid, NotFound
 from broker.domain.licenses import Licenses, Promotion
 from broker.domain.subjects import Subject
-from broker.domain.users import Event, Status, SuspendedBy, User
-from broker.store import (
-    actions,
-    audit,
-    callers,
-    events,
-    identities,
-    invitations,
-    licenses,
-    links,
-    logons,
-    pauses,
-    queue,
-    tokens,
-    tombstones,
-    users,
-)
+from broker.domain.users import Event, User, why
+from broker.service import consequences
+from broker.store import audit, licenses, queue, tombstones, users
 
-PROMOTED_BY = "broker"
-HAPPENED = {
-    Status.INVITED: "user.invited",
-    Status.QUEUED: "user.queued",
-    Status.ACTIVE: "user.activated",
-    Status.SUSPENDED: "user.suspended",
-    Status.DELETED: "user.deleted",
-}
-"""The event of coming into a status."""
 UNKNOWN_PERSON = "Nobody here has that name."
 
 
@@ -55,10 +32,16 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Somebody who waits, and at which place: 1 is next."""
+    """Somebody who waits, at which place (1 is next), since when, and why in one sentence."""
 
     user: User
     place: int
+    why: str
+
+    @property
+    def since(self) -> int | None:
+        """When they came to this place."""
+        return self.user.queued_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +72,7 @@ class Licensing:
         return Login(
             user,
             place,
-            f"All licenses are in use. You are number {place} in the queue; "
+            f"No license is free for you yet. You are number {place} in the queue; "
             "ask your account admin for a license.",
         )
 
@@ -131,11 +114,11 @@ class Licensing:
         return await self.db.write(self._sizing, caller, capacity, promotion, strict)
 
     async def state(self, project: str) -> Licenses:
-        """Capacity, held, free, over-allocated and queued."""
+        """Capacity, held, withheld, free, over-allocated and queued."""
         return await self.db.read(licenses.get, project)
 
     async def queue(self, project: str, *, after: int = 0, limit: int = 100) -> list[Queued]:
-        """Those who wait, with their places, from the first place after `after` (R129)."""
+        """Those who wait, in order, from the first place after `after` (R129)."""
         return await self.db.read(_queue, project, after, limit)
 
     async def exempted(self, project: str) -> int:
@@ -159,52 +142,31 @@ class Licensing:
         if event is Event.ACTIVATED:
             ahead = queue.length(tx, project, before=user.queue_seq)
         after = user_states.after(user, event, now=tx.now, licenses=row, ahead=ahead, reason=reason)
-        self.applying(tx, user, after, by, row)
+        consequences.count(tx, row, self._applying(tx, user, after, by, row))
         if event is Event.REINSTATED:
             tombstones.lift(tx, after.user)
         return after
-
-    def applying(self, tx: Transaction, before: User, after: After, by: str, row: Licenses) -> None:
-        """Write what became of a locked person, and all it asks of others (safety 7, 8)."""
-        user, asked = after.user, after.effects
-        if user != before:
-            users.change(tx, user)
-        counted = effects.counted(row, asked)
-        if counted != row:
-            licenses.change(tx, counted)
-        self.carrying_out(tx, user, asked)
-        _announce(tx, before, after, by)
-        if Effect.PROMOTE in asked:
-            self.promoting(tx, counted)
-
-    def carrying_out(self, tx: Transaction, user: User, asked: frozenset[Effect]) -> None:
-        """What a change of this person asks of everything that hangs on them."""
-        if Effect.VOID_INVITATION in asked:
-            came_in = user.status in (Status.ACTIVE, Status.QUEUED)
-            end = invitations.accepted if came_in else invitations.void_all
-            end(tx, user.project, user.id)
-        if Effect.INVITE in asked:
-            invitations.insert(tx, user)
-        reason = f"user-{user.status}"
-        if Effect.DROP_TOKENS in asked:
-            tokens.drop_all(tx, user.project, user.id, reason)
-        if Effect.CANCEL_PAUSES in asked:
-            pauses.cancel_all(tx, user.project, user.id, reason)
-        if Effect.END_SESSIONS in asked:
-            callers.end_all(tx, user.project, user.id)
-            links.void_all(tx, user.project, user.id)
-            actions.end_all(tx, user.project, user.id)
-        if Effect.ERASE in asked:
-            logons.erase_all(tx, user.project, user.id)
-            identities.erase_all(tx, user.project, user.id)
 
     def promoting(self, tx: Transaction, row: Licenses) -> Licenses:
         """Give free licenses to those who wait longest (U6); the row is locked by the caller."""
         while row.may_promote and (head := queue.head(tx, row.project)) is not None:
             after = user_states.after(head, Event.PROMOTED, now=tx.now, licenses=row)
-            self.applying(tx, head, after, PROMOTED_BY, row)
-            row = effects.counted(row, after.effects)
+            row = self._applying(tx, head, after, consequences.PROMOTED_BY, row)
         return row
+
+    def _applying(
+        self, tx: Transaction, before: User, after: After, by: str, row: Licenses
+    ) -> Licenses:
+        """Write what became of a locked person, and all it asks of others (safety 7, 8); the
+        licenses as they are then, for the caller to keep.
+        """
+        user, asked = after.user, after.effects
+        if user != before:
+            users.change(tx, user)
+        consequences.carry_out(tx, user, asked)
+        consequences.announce(tx, before, after, by)
+        row = effects.counted(row, asked)
+        return self.promoting(tx, row) if Effect.PROMOTE in asked else row
 
     async def _by_hand(
         self, caller: Caller, user_id: str, event: Event, reason: str | None = None
@@ -248,35 +210,16 @@ class Licensing:
             promotion=promotion or before.promotion,
             strict=before.strict if strict is None else strict,
         )
-        licenses.change(tx, row)
-        row = self.promoting(tx, row)
+        row = consequences.count(tx, before, self.promoting(tx, row))
         audit.append(
             tx, caller.project, caller.actor, "licenses.changed", capacity=capacity, held=row.held
         )
-        if row.over_allocated > before.over_allocated:
-            events.append(
-                tx,
-                caller.project,
-                "licenses.over_allocated",
-                capacity=capacity,
-                held=row.held,
-                over_allocated=row.over_allocated,
-            )
         return row
 
 
 def _queue(tx: Transaction, project: str, after: int, limit: int) -> list[Queued]:
-    found = queue.page(tx, project, skip=after, limit=limit)
-    return [Queued(user, place) for place, user in enumerate(found, after + 1)]
-
-
-def _announce(tx: Transaction, before: User, after: After, by: str) -> None:
-    """Events of a change of status; access that an identity provider ended is in the audit too."""
-    user = after.user
-    if user.status is before.status:
-        return
-    happened = HAPPENED[user.status]
-    cause = "queue" if by == PROMOTED_BY else by.partition(":")[0]
-    events.append(tx, user.project, happened, user=user.id, row=after.row, cause=cause)
-    if user.is_gone and user.suspended_by is not SuspendedBy.ADMIN:
-        audit.append(tx, user.project, by, happened, user.id, row=after.row)
+    is_free = licenses.get(tx, project).has_free
+    return [
+        Queued(user, place, why(user, now=tx.now, place=place, is_free=is_free))
+        for place, user in enumerate(queue.page(tx, project, skip=after, limit=limit), after + 1)
+    ]

@@ -9,17 +9,34 @@ from broker.domain import names
 from broker.domain.callers import Caller
 from broker.domain.errors import Conflict, Problem
 from broker.domain.users import Status, User, why
-from broker.store import audit, licenses, logons, members, queue, users
+from broker.store import (
+    audit,
+    events,
+    invitations,
+    letters,
+    licenses,
+    logons,
+    members,
+    queue,
+    users,
+)
+from broker.store.events import Happened
+
+EVENTS = 20
+"""As many are shown of a person."""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One person as services and administrators see them; `place` only while they wait."""
+    """One person as services and administrators see them; `place` only while they wait, and the
+    events behind `why`, the newest first.
+    """
 
     user: User
     place: int | None
     why: str
     logons: Mapping[str, str]
+    events: Sequence[Happened] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +95,26 @@ class Managing:
 
 def _person(tx: Transaction, project: str, id: str) -> Person:
     user = users.get(tx, project, id)
-    place = None
+    place, is_free = None, False
     if user.queue_seq is not None:
         place = queue.length(tx, project, before=user.queue_seq) + 1
+        is_free = licenses.get(tx, project).has_free
+    ends, undelivered = None, None
+    if user.awaits_acceptance:
+        ends, undelivered = invitations.link_ends(tx, user), letters.failure(tx, user)
     return Person(
         user=user,
         place=place,
-        why=why(user, now=tx.now, place=place),
+        why=why(
+            user,
+            now=tx.now,
+            place=place,
+            is_free=is_free,
+            link_ends=ends,
+            undelivered=undelivered,
+        ),
         logons=logons.of_user(tx, project, id),
+        events=events.of_user(tx, project, id, EVENTS),
     )
 
 

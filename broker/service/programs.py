@@ -101,7 +101,15 @@ class Programs:
         row = secret_row(connector.id, field)
         plain = value.reveal().encode()
         sealed = self.seal.seal(plain, connector.project, SECRETS, row, "sealed")
-        protected.keep(tx, connector, field, sealed, origin=connector.origin or "", by=by)
+        protected.keep(
+            tx,
+            connector.project,
+            connector.id,
+            field,
+            sealed,
+            origin=connector.origin or "",
+            by=by,
+        )
         audit.append(
             tx, connector.project, by, "connector.secret.changed", connector.id, field=field
         )

@@ -1,5 +1,6 @@
 """Projects: made and listed, and told which identity provider's sign-ins to believe."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +14,9 @@ from broker.domain.errors import Conflict, NotFound, Problem, Stale
 from broker.store import audit, logons, projects
 from broker.store.projects import Project
 from providers.definition import origin_of_url
+
+FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
+MOST_FIELDS = 50
 
 
 class Unsaid(Enum):
@@ -78,15 +82,16 @@ class Projects:
         by: str,
         sign_in: SignIn | None = None,
         suffixes: Sequence[str] = (),
+        fields: Sequence[str] = (),
         version: int | None = None,
     ) -> Project:
-        """Name the issuer, declare further suffixes (safety 9); what is not said stays.
+        """Name the issuer, declare further suffixes (safety 9) and fields; what is not said stays.
 
         A secret that is not said again for another origin or client id is dropped, and the audit
         says so. Invalid for an issuer that no sign-in could reach, and where a claim that may
         change would say who somebody is. Stale where `version` is not the one there is.
         """
-        return await self.db.write(self._changing, project, by, sign_in, suffixes, version)
+        return await self.db.write(self._changing, project, by, sign_in, suffixes, fields, version)
 
     def _adding(self, tx: Transaction, name: str, by: str) -> Project:
         made = projects.insert(tx, names.named(name).text)
@@ -102,6 +107,7 @@ class Projects:
         by: str,
         sign_in: SignIn | None,
         said: Sequence[str],
+        fields: Sequence[str],
         version: int | None,
     ) -> Project:
         before = projects.next_version(tx, project, version)
@@ -119,6 +125,9 @@ class Projects:
             logons.declare(tx, project, spelt)
         if said:
             audit.append(tx, project, by, "suffixes.declared", count=len(said))
+        if fields:
+            projects.set_fields(tx, project, _declared(before.fields, fields))
+            audit.append(tx, project, by, "fields.declared", count=len(fields))
         return projects.get(tx, project)
 
     def _secret(self, before: Project, said: SignIn) -> tuple[bytes | None, str]:
@@ -137,6 +146,19 @@ class Projects:
 def secret_place(project: str, issuer: str) -> tuple[str, str, str, str]:
     """Where an issuer's client secret is sealed: it opens for no other origin (safety 18)."""
     return project, "projects", project, f"oidc_secret@{origin_of_url(issuer)}"
+
+
+def _declared(before: Sequence[str], said: Sequence[str]) -> list[str]:
+    """The fields there are and the new ones, each in its first spelling; Invalid."""
+    known = {field.casefold(): field for field in before}
+    for place, field in enumerate(said):
+        if FIELD.fullmatch(field) is None:
+            detail = "A field is a letter and then letters, digits or _, 64 at most."
+            raise Problem(f"/fields/{place}", "not_a_name", detail).alone()
+        known.setdefault(field.casefold(), field)
+    if len(known) > MOST_FIELDS:
+        raise Problem("/fields", "too_many", f"A project has {MOST_FIELDS} at most.").alone()
+    return list(known.values())
 
 
 def _founded(tx: Transaction) -> list[Project]:

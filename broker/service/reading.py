@@ -53,6 +53,16 @@ class Members:
         """The same, or None where it is null or not there."""
         return None if self._members.get(name) is None else self.inner(name)
 
+    def inners(self, name: str, *, limit: int) -> list[Members]:
+        """The objects in a list, [] where it is not there; their problems join these."""
+        values = self._members.get(name, [])
+        if not isinstance(values, list) or len(values) > limit:
+            self.wrong(name, "not_a_list", f"{name} must be a list of at most {limit}.")
+            return []
+        return [
+            Members(each, self._at(name, place), self.problems) for place, each in enumerate(values)
+        ]
+
     def has(self, name: str) -> bool:
         """Whether the member is there and not null."""
         return self._members.get(name) is not None
@@ -159,6 +169,15 @@ class Members:
         self.wrong(name, "not_a_number", f"{name} must be a whole number, {limits}.")
         return None
 
+    def numbers(self, name: str, *, limit: int) -> list[int]:
+        """A list of whole numbers from 1 on; [] where it is not there."""
+        values = self._members.get(name, [])
+        few = isinstance(values, list) and len(values) <= limit
+        if few and all(_is_number(value, 1) for value in values):
+            return list(values)
+        self.wrong(name, "not_numbers", f"{name} must be a list of at most {limit} whole numbers.")
+        return []
+
     def decided(self, name: str) -> bool:
         """true or false, and one of them is needed."""
         if self._members.get(name) is None:
@@ -190,9 +209,12 @@ class Members:
             self.problems.extend(error.problems)
             return None
 
-    def wrong(self, name: str, code: str, detail: str, near: str | None = None) -> None:
-        """Note a problem of the member `name`, or of this object where it is empty."""
-        self.problems.append(Problem(self._at(name) if name else self.pointer, code, detail, near))
+    def wrong(
+        self, name: str, code: str, detail: str, near: str | None = None, *place: int
+    ) -> None:
+        """Note a problem of the member `name` or a value in it; of this object where it is ""."""
+        pointer = self._at(name, *place) if name else self.pointer
+        self.problems.append(Problem(pointer, code, detail, near))
 
     def __enter__(self) -> Members:
         """Read them in a `with`: at its end everything that was wrong is told at once."""

@@ -1,8 +1,10 @@
 """Why a push failed: a sentence for the identity provider, one for the administrator, a remedy."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Self
+
+import orjson
 
 from broker.db.database import Duplicate, Transaction, Unavailable, Unstorable
 from broker.domain.directories import Directory
@@ -10,6 +12,7 @@ from broker.domain.errors import BrokerError, Conflict, Invalid
 from broker.domain.errors import NotFound as NoSuchThing
 from broker.store import users
 from scim import errors
+from scim.document import Accepted
 from scim.errors import Busy, InvalidValue, NotFound, ScimError, Uniqueness
 
 PUSH_AGAIN = "Correct it in the identity provider or in its attribute mapping; it pushes again."
@@ -22,6 +25,8 @@ REMEDIES = {
     "precondition-failed": "The identity provider read an older version; it reads and tries again.",
     "internal": "The broker's log has the cause.",
 }
+MAY_HEAL = (Duplicate, Uniqueness, Conflict, Invalid)
+"""What another try may not meet again: a name comes free, a mapping is corrected."""
 RETRY_AFTER_S = 2
 MATCH = "Match this person with the one who has the userName, or give one of them another."
 ADOPT = "Tick this person for adoption under Detached people; the next push takes them over."
@@ -29,12 +34,16 @@ ADOPT = "Tick this person for adoption under Detached people; the next push take
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
-    """What a push named, as far as it can be told: `id` None for a create."""
+    """What a push named, as far as it can be told: `id` None for a create.
+
+    `meant` is the whole resource it asks for, None where that cannot be told.
+    """
 
     kind: str
     id: str | None = None
     external_id: str | None = None
     name: str = ""
+    meant: Callable[[Transaction], Accepted | None] = lambda _: None
 
     @classmethod
     def of(cls, kind: str, id: str | None, body: Mapping[str, Any], *, named: str) -> Self:
@@ -46,6 +55,22 @@ class Attempted:
             external_id if isinstance(external_id, str) else None,
             name if isinstance(name, str) else "",
         )
+
+    def kept(self, tx: Transaction, error: Exception) -> tuple[Self, bytes | None]:
+        """What a person was to be, for another try where `error` may heal; and, from that, who it
+        was about. A group that failed is pushed again, with members nobody has to keep.
+        """
+        accepted = None
+        if self.kind == "User" and isinstance(error, MAY_HEAL):
+            accepted = self.meant(tx)
+        if accepted is None:
+            return self, None
+        document = accepted.document
+        known = replace(
+            self, external_id=document.get("externalId"), name=document.get("userName", "")
+        )
+        said = {"document": document, "extras": accepted.extras, "warnings": accepted.warnings}
+        return known, orjson.dumps(said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,47 +1,42 @@
 """Runs: opened by a push, joined by the next, ended by silence; every push is a line of one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from broker.db.database import Database, Duplicate, Transaction, Unavailable, Unstorable
-from broker.domain import ids, names
-from broker.domain.directories import Directory, State
-from broker.domain.errors import BrokerError, Conflict, Invalid, NotFound
+from broker.domain.callers import Caller
+from broker.domain.clock import HOUR
+from broker.domain.directories import Directory
+from broker.domain.errors import BrokerError, Conflict, NotFound
 from broker.domain.mapping import Warning
-from broker.domain.runs import Ending, Issue, Record, Result, Run, Trigger, is_over
-from broker.service.callers import Callers
+from broker.domain.runs import Ending, Issue, Kind, Record, Result, Run, State, Trigger, is_over
 from broker.service.refusals import Attempted, explained, when_unavailable
-from broker.store import audit, callers, directories, events, records, runs
+from broker.store import audit, directories, events, held, jobs, leavers, records, retries, runs
 from scim.errors import ScimError
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-WINDOW_LIMIT_S = 86_400
 MOST_WARNINGS = 100
 """Warnings kept of one record, however many attributes or members it came with."""
 
-MOST_TOKENS = 2
-TOLERANCES = ("standard", "strict")
+LADDER = (6 * HOUR, 12 * HOUR)
+"""When failed records are tried again by themselves; then they rest until somebody asks."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run with what went wrong in it, equal things counted once."""
+    """A run at the moment `now`: with what went wrong in it, equal things counted once, and its
+    newest record (R105).
+    """
 
     run: Run
     issues: tuple[Issue, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryView:
-    """A directory, its newest run if it ever had one (R106), and its living SCIM tokens."""
-
-    directory: Directory
-    last_run: Run | None
-    tokens: Sequence[Mapping[str, Any]]
-    """Each with id, created_at and last_used_at (None: never), the oldest first."""
+    now: int
+    last: Record | None = None
+    retriable: int = 0
+    """How many failed records can be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,41 +44,7 @@ class Syncing:
     """Keeps the history of what directories said. One run a directory is open at a time."""
 
     db: Database
-    callers: Callers
     noted: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
-
-    async def add(
-        self,
-        project: str,
-        name: str,
-        *,
-        by: str,
-        tolerance: str = "standard",
-        window_s: int = 300,
-    ) -> tuple[Directory, str]:
-        """A new directory and its first SCIM token, shown this once; Conflict on a taken name."""
-        if tolerance not in TOLERANCES:
-            raise Invalid("tolerance is standard or strict.", reason="unknown-tolerance")
-        if not 1 <= window_s <= WINDOW_LIMIT_S:
-            raise Invalid("window_s is between 1 second and a day.", reason="invalid-window")
-        try:
-            return await self.db.write(self._adding, project, name, by, tolerance, window_s)
-        except Duplicate as error:
-            raise Conflict(
-                f"There is a directory named {name} already.", reason="name-taken"
-            ) from error
-
-    async def add_token(self, project: str, id: str, *, by: str) -> str:
-        """One more SCIM token of a directory, shown this once; Conflict where two live already."""
-        return await self.db.write(self._adding_token, project, id, by)
-
-    async def directories(self, project: str) -> list[DirectoryView]:
-        """All directories of the project, by name, with the newest run of each."""
-        return await self.db.read(_directories, project)
-
-    async def directory(self, project: str, id: str) -> DirectoryView:
-        """One directory with its newest run; NotFound."""
-        return await self.db.read(_directory, project, id)
 
     async def pushed(
         self,
@@ -104,20 +65,43 @@ class Syncing:
             except Unavailable:
                 raise
             except (ScimError, BrokerError, Duplicate, Unstorable) as error:
-                problem = await self.db.write(self._failing, directory, attempted, error)
+                problem = await self.db.write(self.failing, directory, attempted, error)
                 raise problem from None if problem is error else error
             except Exception as error:
-                await self.db.write(self._failing, directory, attempted, error)
+                await self.db.write(self.failing, directory, attempted, error)
                 raise
 
     async def failed(self, directory: Directory, attempted: Attempted, problem: ScimError) -> None:
         """Write down a push that was refused before anything was tried."""
         with when_unavailable():
-            await self.db.write(self._failing, directory, attempted, problem)
+            await self.db.write(self.failing, directory, attempted, problem)
 
     def recording(self, tx: Transaction, directory: Directory, record: Record) -> None:
         """Add a line to the directory's open run, or open one (R1). Comes last in its unit."""
         self._recording(tx, directory, record, None)
+
+    def failing(
+        self, tx: Transaction, directory: Directory, attempted: Attempted, error: Exception
+    ) -> ScimError:
+        """Write down that it failed, and why; the refusal for the identity provider."""
+        attempted, raw = attempted.kept(tx, error)
+        refusal = explained(tx, directory, attempted, error)
+        record = Record(
+            run="",
+            kind=attempted.kind,
+            result=Result.FAILED,
+            at=tx.now,
+            resource_id=attempted.id,
+            external_id=attempted.external_id,
+            name=attempted.name,
+            message=refusal.message,
+            next=refusal.next,
+            raw=raw,
+        )
+        n = self._recording(tx, directory, record, refusal.code)
+        if raw is not None:
+            retries.replace(tx, directory.project, directory.id, record, n)
+        return refusal.problem
 
     def note(self, directory: Directory, what: str) -> None:
         """Count a request that is no record: `reads`, `refused` or `unreadable`."""
@@ -152,67 +136,36 @@ class Syncing:
         return await self.db.read(_run, project, id)
 
     async def records(
-        self, project: str, run: str, *, after: int = 0, limit: int = 100, troubled: bool = False
+        self,
+        project: str,
+        run: str,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        troubled: bool = False,
+        result: Result | None = None,
     ) -> list[tuple[int, Record]]:
         """Lines of a run with their numbers; the next page is `after` the last one's number.
 
-        `troubled` are those alone that failed or carry a warning.
+        `troubled` are those alone that failed or carry a warning, `result` those it names.
         """
-        return await self.db.read(_records, project, run, after, limit, troubled)
+        return await self.db.read(_records, project, run, after, limit, troubled, result)
 
-    def _adding(
-        self, tx: Transaction, project: str, name: str, by: str, tolerance: str, window_s: int
-    ) -> tuple[Directory, str]:
-        named = names.named(name)
-        directory = Directory(
-            id=ids.new("dir"),
-            project=project,
-            name=named.text,
-            name_key=named.key,
-            state=State.ENABLED,
-            created_at=tx.now,
-            tolerance=tolerance,
-            window_s=window_s,
-        )
-        directories.insert(tx, directory)
-        audit.append(tx, project, by, "directory.added", directory.id)
-        return directory, self.callers.adding_token(tx, project, directory.id, by)
-
-    def _adding_token(self, tx: Transaction, project: str, id: str, by: str) -> str:
-        directory = directories.get(tx, project, id)
-        if len(callers.living(tx, project, id)) >= MOST_TOKENS:
-            raise Conflict(
-                "The directory has two living tokens, enough to replace one by the other.",
-                reason="two-tokens",
-                next="Revoke the one that was not used lately: broker directory token list.",
-            )
-        return self.callers.adding_token(tx, project, directory.id, by)
-
-    def _failing(
-        self, tx: Transaction, directory: Directory, attempted: Attempted, error: Exception
-    ) -> ScimError:
-        refusal = explained(tx, directory, attempted, error)
-        record = Record(
-            run="",
-            kind=attempted.kind,
-            result=Result.FAILED,
-            at=tx.now,
-            resource_id=attempted.id,
-            external_id=attempted.external_id,
-            name=attempted.name,
-            message=refusal.message,
-            next=refusal.next,
-        )
-        self._recording(tx, directory, record, refusal.code)
-        return refusal.problem
+    async def stop(self, caller: Caller, id: str) -> RunView:
+        """End a run: pushes at once, what reads or maps after the record it is at; Conflict where
+        it is over or holds changes.
+        """
+        return await self.db.write(_stopping, caller, id)
 
     def _recording(
         self, tx: Transaction, directory: Directory, record: Record, code: str | None
-    ) -> None:
+    ) -> int:
         if len(record.warnings) > MOST_WARNINGS:
             record = replace(record, warnings=_told(record.warnings))
-        while not records.append(tx, directory.project, directory.id, record, code):
-            runs.open(tx, directory.project, directory.id, Trigger.PUSH)
+        project, id, mapping = directory.project, directory.id, directory.mapping_version
+        while (n := records.append(tx, project, id, record, code)) is None:
+            runs.open(tx, project, id, Trigger.PUSH, mapping_version=mapping)
+        return n
 
     async def _flush(self) -> None:
         """Write down what was counted in memory."""
@@ -240,20 +193,55 @@ def _closing(tx: Transaction) -> None:
         ending(tx, run)
 
 
-def ending(tx: Transaction, run: Run, reason: Ending | None = None) -> None:
-    """End a run, in the caller's transaction; nothing where another replica just did."""
-    if not runs.end(tx, run.project, run.id, reason):
+def ending(
+    tx: Transaction,
+    run: Run,
+    reason: Ending | None = None,
+    *,
+    message: str | None = None,
+    tries: int = 0,
+) -> None:
+    """End a run, in the caller's transaction; nothing where another replica just did.
+
+    One that holds changes waits for a decision first (R5): it ran to its end, or it was pushed,
+    and nobody pushes the same again. What failed and may heal is tried again later, `tries` being
+    how often it was tried by itself already.
+    """
+    project, about = run.project, {"run": run.id, "directory": run.directory}
+    waits = reason is None or run.kind is Kind.PUSH or leavers.waits(tx, project, run.id)
+    if waits and reason is not Ending.DELETED and (waiting := held.undecided(tx, project, run.id)):
+        if runs.hold(tx, project, run.id, reason):
+            events.append(tx, project, "run.held", **about, changes=waiting)
         return
-    ended = runs.find(tx, run.project, run.id)
-    if ended is not None:
-        events.append(
-            tx,
-            run.project,
-            "run.ended",
-            run=run.id,
-            directory=run.directory,
-            status=ended.status.value,
+    if not runs.end(tx, project, run.id, reason, message):
+        return
+    held.drop(tx, project, run.id)
+    ended = runs.find(tx, project, run.id)
+    assert ended is not None
+    events.append(tx, project, "run.ended", **about, status=ended.status.value)
+    goes_on = reason is not Ending.DELETED and tries < len(LADDER) and ended.counts.failed
+    if goes_on and retries.of_run(tx, project, run.id):
+        due, once = tx.now + LADDER[tries], f"retry:{run.id}"
+        jobs.add(tx, "retry", project, once=once, due=due, run=run.id, tries=tries + 1)
+
+
+def _stopping(tx: Transaction, caller: Caller, id: str) -> RunView:
+    project = caller.project
+    run = _run(tx, project, id).run
+    if run.state is State.HELD:
+        raise Conflict(
+            "The run waits for a decision about the changes it holds.",
+            reason="run-held",
+            next="Release them all, some or none.",
         )
+    if run.state is State.ENDED:
+        raise Conflict("The run is over.", reason="run-over")
+    if run.kind is Kind.PUSH:
+        ending(tx, run, Ending.STOPPED)
+    else:
+        runs.stop(tx, project, id)
+    audit.append(tx, project, caller.actor, "run.stopped", id)
+    return _run(tx, project, id)
 
 
 def _told(warnings: tuple[Warning, ...]) -> tuple[Warning, ...]:
@@ -263,29 +251,31 @@ def _told(warnings: tuple[Warning, ...]) -> tuple[Warning, ...]:
     return (*shown, Warning("", f"and {len(left)} more {noun}", left[0].code))
 
 
-def _directories(tx: Transaction, project: str) -> list[DirectoryView]:
-    return [_viewed(tx, directory) for directory in directories.every(tx, project)]
-
-
-def _directory(tx: Transaction, project: str, id: str) -> DirectoryView:
-    return _viewed(tx, directories.get(tx, project, id))
-
-
-def _viewed(tx: Transaction, directory: Directory) -> DirectoryView:
-    project, id = directory.project, directory.id
-    return DirectoryView(directory, runs.last(tx, project, id), callers.living(tx, project, id))
-
-
 def _run(tx: Transaction, project: str, id: str) -> RunView:
     run = runs.find(tx, project, id)
     if run is None:
         raise NotFound()
-    return RunView(run, tuple(runs.issues(tx, project, id)))
+    return RunView(
+        run,
+        tuple(runs.issues(tx, project, id)),
+        tx.now,
+        records.last(tx, project, id),
+        len(retries.of_run(tx, project, id)) if run.counts.failed else 0,
+    )
 
 
 def _records(
-    tx: Transaction, project: str, run: str, after: int, limit: int, troubled: bool
+    tx: Transaction,
+    project: str,
+    run: str,
+    after: int,
+    limit: int,
+    troubled: bool,
+    result: Result | None,
 ) -> list[tuple[int, Record]]:
-    if runs.find(tx, project, run) is None:
+    found = records.page(
+        tx, project, run, after=after, limit=limit, troubled=troubled, result=result
+    )
+    if not found and runs.find(tx, project, run) is None:
         raise NotFound()
-    return records.page(tx, project, run, after=after, limit=limit, troubled=troubled)
+    return found

@@ -27,6 +27,17 @@ class Later(Exception):
         self.after = after
 
 
+def turn(lasts_s: float = 2.0) -> Callable[[], None]:
+    """What a long job asks before each step: Later once its turn is over and others have theirs."""
+    until = time.monotonic() + lasts_s
+
+    def take_turns() -> None:
+        if time.monotonic() > until:
+            raise Later("others have their turn", after=0)
+
+    return take_turns
+
+
 @dataclass(frozen=True, slots=True)
 class Chore:
     """What every replica does every so often; doing it twice at once does it once."""
@@ -63,6 +74,7 @@ class Worker:
             try:
                 while not self.stopping.is_set() and await self.db.peek(jobs.is_due):
                     await self._round()
+                    await self._chores(due)  # there may be no end of work
             except Unavailable as error:
                 log.warning("database unavailable", exc_info=error)
             await self._rest()

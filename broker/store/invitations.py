@@ -2,8 +2,10 @@
 
 from broker.db.database import Transaction
 from broker.domain import ids
+from broker.domain.invitations import Invitation
 from broker.domain.users import INVITATION_LIFETIME, User
 from broker.store import letters
+from broker.store.shapes import Shape
 
 
 def insert(tx: Transaction, user: User) -> None:
@@ -22,8 +24,48 @@ def insert(tx: Transaction, user: User) -> None:
         now=tx.now,
         expires=tx.now + INVITATION_LIFETIME,
     )
-    once = f"invitation:{user.id}:{user.invite_epoch}"
-    letters.add(tx, user.project, user.id, "invitation", once=once, epoch=user.invite_epoch)
+    letters.invite(tx, user)
+
+
+def find(tx: Transaction, project: str, id: str) -> Invitation | None:
+    """The invitation of that id."""
+    sql = "SELECT * FROM invitations WHERE project_id = :project AND id = :id"
+    return _SHAPE.one(tx.find(sql, project=project, id=id))
+
+
+def of(tx: Transaction, user: User) -> Invitation | None:
+    """The person's invitation of this epoch, whatever became of it."""
+    sql = """
+        SELECT * FROM invitations
+         WHERE project_id = :project AND user_id = :user AND epoch = :epoch
+    """
+    found = tx.find(sql, project=user.project, user=user.id, epoch=user.invite_epoch)
+    return _SHAPE.one(found)
+
+
+def link_ends(tx: Transaction, user: User) -> int | None:
+    """When the person's link does; None where none has left."""
+    found = of(tx, user)
+    return found.expires_at if found is not None and found.hash is not None else None
+
+
+def by_link(tx: Transaction, hash: str) -> Invitation | None:
+    """The invitation whose link has this secret, by its keyed hash."""
+    return _SHAPE.one(tx.find("SELECT * FROM invitations WHERE hash = :hash", hash=hash))
+
+
+def leave(tx: Transaction, invitation: Invitation, hash: str) -> Invitation:
+    """The link leaves: from now on it can be opened, for the next seven days (D2)."""
+    sql = """
+        UPDATE invitations SET hash = :hash, expires_at = :expires
+         WHERE project_id = :project AND id = :id
+        RETURNING *
+    """
+    expires = tx.now + INVITATION_LIFETIME
+    row = tx.find(sql, project=invitation.project, id=invitation.id, hash=hash, expires=expires)
+    if row is None:
+        raise LookupError(invitation.id)
+    return _SHAPE.read(row)
 
 
 def void_all(tx: Transaction, project: str, user_id: str) -> None:
@@ -37,9 +79,14 @@ def accepted(tx: Transaction, project: str, user_id: str) -> None:
 
 
 def _end(tx: Transaction, how: str, project: str, user_id: str) -> None:
+    """Also for the letters that would have carried them."""
     sql = f"""
         UPDATE invitations SET {how} = :now
          WHERE project_id = :project AND user_id = :user
            AND accepted_at IS NULL AND voided_at IS NULL
     """
     tx.run(sql, project=project, user=user_id, now=tx.now)
+    letters.void_invitations(tx, project, user_id)
+
+
+_SHAPE = Shape(Invitation)

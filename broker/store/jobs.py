@@ -77,6 +77,17 @@ def claim(tx: Transaction) -> Job | None:
     return _SHAPE.one(tx.find(sql, id=row["id"], until=tx.now + LEASE))
 
 
+def extend(tx: Transaction, job: Job) -> bool:
+    """One minute more; False where another has taken it meanwhile: then nothing may be written."""
+    sql = """
+        UPDATE jobs SET lease_until = :until
+         WHERE id = :id AND attempt = :attempt AND done_at IS NULL AND dead_at IS NULL
+        RETURNING id
+    """
+    held = tx.find(sql, id=job.id, attempt=job.attempt, until=tx.now + LEASE)
+    return held is not None
+
+
 def done(tx: Transaction, job: Job) -> None:
     """It happened; its secret is erased."""
     sql = """

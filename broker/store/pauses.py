@@ -141,6 +141,16 @@ def overdue(tx: Transaction, limit: int = 100) -> list[Pause]:
     return _SHAPE.each(rows)
 
 
+def waits(tx: Transaction, project: str, user_id: str, connector_id: str) -> bool:
+    """Whether any step of this person waits for their sign-in at the connector."""
+    sql = """
+        SELECT id FROM pauses
+         WHERE project_id = :project AND user_id = :user AND connector_id = :connector
+           AND state = 'waiting' LIMIT 1
+    """
+    return tx.find(sql, project=project, user=user_id, connector=connector_id) is not None
+
+
 def _waiting(tx: Transaction, project: str, user_id: str, connector_id: str) -> list[Pause]:
     sql = """
         SELECT * FROM pauses

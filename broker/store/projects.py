@@ -82,6 +82,12 @@ def next_version(tx: Transaction, id: str, seen: int | None) -> Project | None:
     return _SHAPE.one(tx.find(sql, id=id, seen=seen))
 
 
+def set_fields(tx: Transaction, id: str, fields: list[str]) -> None:
+    """Declare the profile fields of its own."""
+    sql = "UPDATE projects SET fields = :fields WHERE id = :id"
+    tx.run(sql, id=id, fields=JSON.kept(fields))
+
+
 def set_signing(tx: Transaction, id: str, key: bytes, public: str) -> Project | None:
     """Keep the project's signing key, unless another process was first; the project as it is."""
     sql = """

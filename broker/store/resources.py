@@ -109,6 +109,39 @@ def lock(tx: Transaction, shelf: Shelf, id: str) -> tuple[Resource, bytes] | Non
     return (of_row(row), row["extras"]) if row else None
 
 
+def whole(tx: Transaction, shelf: Shelf, id: str) -> tuple[Resource, bytes] | None:
+    """The resource of that id, and what was kept beside it."""
+    sql = f"SELECT {COLUMNS}, extras FROM resources WHERE id = :id AND {_SHELF}"
+    row = tx.find(sql, **shelf.named, id=id)
+    return (of_row(row), row["extras"]) if row else None
+
+
+def batch(tx: Transaction, shelf: Shelf, *, after: int, limit: int) -> list[tuple[Resource, bytes]]:
+    """The next resources of a shelf in the order they came, with what was kept beside them;
+    nobody else's to change until this unit ends.
+    """
+    sql = f"""
+        SELECT {COLUMNS}, extras FROM resources
+         WHERE {_SHELF} AND n > :after ORDER BY n LIMIT :limit
+    """
+    found = tx.all(sql + tx.for_update, **shelf.named, after=after, limit=limit)
+    return [(of_row(row), row["extras"]) for row in found]
+
+
+def source_key(tx: Transaction, shelf: Shelf, id: str) -> str | None:
+    """The id that a resource has where it is fetched from; None where it was never fetched."""
+    row = tx.find(
+        f"SELECT source_key FROM resources WHERE id = :id AND {_SHELF}", **shelf.named, id=id
+    )
+    return row["source_key"] if row else None
+
+
+def call(tx: Transaction, project: str, id: str, display: str) -> None:
+    """What members and groups of a resource call it from now on; it is no version of it."""
+    sql = "UPDATE resources SET display = :display WHERE project_id = :project AND id = :id"
+    tx.run(sql, project=project, id=id, display=display)
+
+
 def change(
     tx: Transaction, shelf: Shelf, resource: Resource, keys: Keys, extras: bytes, *, was: Keys
 ) -> None:

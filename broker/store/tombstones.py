@@ -9,14 +9,23 @@ from scim.fold import fold
 def past(
     tx: Transaction, project: str, directory: str, external_id: str | None, user_name: str
 ) -> User | None:
-    """Who had this userName, or this externalId in this directory, before they were deleted: the
-    last one whom an administrator had suspended, else the last one (safety 6).
+    """Who had this userName, or this externalId in this directory, before they were deleted: one
+    of this directory whose deletion is still held (R5), else the last one whom an administrator
+    had suspended, else the last one (safety 6).
     """
+    # By the two names, each through its own index: an OR would look at everybody, and so would a
+    # directory, which engines take for smaller than it is.
     sql = """
-        SELECT * FROM users
-         WHERE project_id = :project AND status = 'deleted'
-           AND (user_name_key = :name OR (external_id = :external AND directory_id = :directory))
-         ORDER BY suspended_by IS NULL, deleted_at DESC, id DESC
+        WITH named AS (
+            SELECT * FROM users
+             WHERE project_id = :project AND user_name_key = :name AND deleted_at IS NOT NULL
+             UNION
+            SELECT * FROM users
+             WHERE project_id = :project AND external_id = :external AND deleted_at IS NOT NULL
+               AND (directory_id || '') = :directory)
+        SELECT * FROM named WHERE status = 'deleted' OR directory_id = :directory
+         ORDER BY CASE status WHEN 'deleted' THEN 1 ELSE 0 END,
+                  CASE WHEN suspended_by IS NULL THEN 1 ELSE 0 END, deleted_at DESC, id DESC
          LIMIT 1
     """
     row = tx.find(

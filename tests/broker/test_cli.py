@@ -16,7 +16,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from broker import cli, wiring
+from broker import bootstrap, cli
 from broker.commands import living
 from broker.domain.callers import SCOPES
 from tests import engines, serving
@@ -237,7 +237,7 @@ def test_what_serve_left_is_asked_for_its_port(
 
     async def leave(base_url: str) -> None:
         db = await engines.connect(database_url)
-        await wiring.remember_base_url(db, base_url)
+        await bootstrap.remember_base_url(db, base_url)
         await db.close()
 
     if kept is not None:
@@ -279,6 +279,46 @@ async def test_a_directory_may_be_strict(served: Served) -> None:
     tolerances = {each["id"]: each["tolerance"] for each in found["items"]}
     assert tolerances.pop(strict["directory"]) == "strict"
     assert list(tolerances.values()) == ["standard"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_directory_is_run_from_a_terminal(served: Served, tmp_path: Path) -> None:
+    """R108, R109, R113: edited, read from a source whose secret is never shown, scheduled, synced,
+    disabled, enabled and deleted beside the running service.
+    """
+    made = await served.command("directory", "add", "Acme")
+    id, users = made["directory"], f"{made['scim']['base_url']}/Users"
+    secret = tmp_path / "secret"
+    secret.write_text("source-token-canary")
+    changed = await served.command("directory", "set", id, "--name", "HR", "--percent", "20")
+    assert (changed["name"], changed["state"]) == ("HR", "enabled")
+    source = ("--field", "base_url", "https://hr.example", "--secret-file", "token", str(secret))
+    read = await served.command("directory", "source", id, "scim", *source)
+    assert read["source"]["fields"]["token"]["has_value"] is True
+    assert "canary" not in str(read)
+    assert (await served.command("directory", "source", id, "none"))["source"] is None
+    schedule = ("30 2 * * *", "--zone", "Europe/Berlin")
+    planned = await served.command("directory", "schedule", id, *schedule)
+    assert planned["sentence"] == "At 02:30 every day (Europe/Berlin)"
+    assert len(planned["next"]) == 5
+    assert await served.command("directory", "schedule", id) == planned
+    taken = await served.command("directory", "schedule", id, "none")
+    assert taken == {"sentence": None, "next": []}
+    assert (await served.command("directory", "sync", id))["kind"] == "reapply"
+    await served.command("directory", "disable", id)
+    assert await status(users, made["scim"]["token"]) == 503
+    code, complaint = await refused(served, "directory", "sync", id)
+    assert (code, "disabled" in complaint) == (1, True)
+    await served.command("directory", "enable", id)
+    assert await status(users, made["scim"]["token"]) == 200
+    asked = await served.command("directory", "delete", id)
+    would = {"people": 0, "groups": 0, "tokens": 1}
+    assert asked == {"id": id, "deleted": False, "would": would}
+    code, complaint = await refused(served, "directory", "delete", id, "--name", "Acme")
+    assert (code, "name" in complaint) == (1, True)
+    assert (await served.command("directory", "delete", id, "--name", "HR"))["deleted"] is True
+    assert await status(users, made["scim"]["token"]) == 401
+    assert await served.command("directory", "list") == []
 
 
 async def test_migrate_looks_before_it_leaps(tmp_path: Path) -> None:

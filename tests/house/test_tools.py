@@ -24,7 +24,9 @@ ROOMS = {
     "uvicorn": ("broker/cli.py", "broker/server.py", "broker/demo/"),
     "click": ("broker/cli.py", "broker/commands/"),
     "pydantic_settings": ("broker/config.py",),
-    "jinja2": ("broker/web/", "broker/demo/"),
+    "re2": ("broker/domain/rules.py",),
+    "jinja2": ("broker/web/", "broker/demo/", "broker/service/composing.py"),
+    "aiosmtplib": ("providers/smtp.py",),
     "broker.db.schema": ("broker/db/migrate.py", "broker/db/migrations/"),
     "broker.db.migrate": ("broker/cli.py", "broker/commands/"),
 }

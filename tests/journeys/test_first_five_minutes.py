@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from broker.demo import start
 from broker.demo.people import PEOPLE
 from tests.house.product import text
 from tests.serving import BROKER, Served, serve
+from tests.waiting import until
 
 SHELL = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 
@@ -167,7 +169,8 @@ async def listed(client: httpx.AsyncClient, path: str) -> list[dict[str, str]]:
 async def test_commands_find_the_demo(tmp_path: Path) -> None:
     """Without a key of their own they work on the demo in the data folder, and say so."""
     async with serve(tmp_path, demo=True) as served:
-        assert [each["name"] for each in await served.command("directory", "list")] == ["Acme"]
+        found = await served.command("directory", "list")
+        assert [each["name"] for each in found] == ["Acme", "Acme HR"]
         url = (await served.command("admin", "link"))["url"]
         assert url.startswith(served.base_url)
         assert await served.command("healthcheck") == {"alive": True}
@@ -179,6 +182,31 @@ async def test_commands_find_the_demo(tmp_path: Path) -> None:
         )
         _, aside = await said.communicate()
         assert aside.decode() == f"on the demo in {tmp_path / 'data' / 'demo'}\n"
+
+
+async def test_the_demo_reads_a_directory_too(tmp_path: Path) -> None:
+    """R109: Sync now on the second directory reads the pretend HR system; a start that finds it
+    there keeps it, with its schedule.
+    """
+    for created in (45, 0):  # 40 people in five departments
+        async with serve(tmp_path, demo=True) as served, httpx.AsyncClient() as client:
+            assert served.api_key is not None
+            client.base_url = httpx.URL(served.base_url)
+            client.headers["Authorization"] = f"Bearer {served.api_key['key']}"
+            _, read = await listed(client, "/v1/directories")
+            assert read["next_at"]
+            begun = (await client.post(f"/v1/directories/{read['id']}/syncs")).json()
+
+            async def over(id: str = begun["id"]) -> dict[str, Any] | None:
+                run: dict[str, Any] = (await client.get(f"/v1/runs/{id}")).json()
+                return run if run["state"] == "ended" else None
+
+            run = await until(over)
+            assert (run["status"], run["kind"], run["counts"]["created"]) == (
+                "Success",
+                "pull",
+                created,
+            )
 
 
 async def test_the_demo_leaves_no_secret_behind(tmp_path: Path) -> None:

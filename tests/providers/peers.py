@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 Behavior = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
@@ -15,15 +23,16 @@ class Peer:
     """Where it listens, and the request heads it has seen."""
 
     port: int
+    scheme: str = "http"
     heads: list[str] = field(default_factory=list)
 
     @property
     def origin(self) -> str:
-        return f"http://localhost:{self.port}"
+        return f"{self.scheme}://localhost:{self.port}"
 
 
 @contextlib.asynccontextmanager
-async def peer(behave: Behavior) -> AsyncIterator[Peer]:
+async def peer(behave: Behavior, tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
     """A server that reads each request's head, then does what the test says, then hangs up."""
     seen: Peer
     served: list[tuple[asyncio.Task[None] | None, asyncio.StreamWriter]] = []
@@ -36,8 +45,8 @@ async def peer(behave: Behavior) -> AsyncIterator[Peer]:
             await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    seen = Peer(server.sockets[0].getsockname()[1])
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    seen = Peer(server.sockets[0].getsockname()[1], "https" if tls else "http")
     try:
         yield seen
     finally:
@@ -70,3 +79,29 @@ async def drips(writer: asyncio.StreamWriter) -> None:
 async def hangs_up(writer: asyncio.StreamWriter) -> None:
     """Not a word."""
     writer.close()
+
+
+def self_signed(folder: Path, name: str = "localhost", *, days: int = 1) -> ssl.SSLContext:
+    """TLS for a server whose certificate for `name` nobody else signed; `days` below 0: expired."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    end = datetime.now(UTC) + timedelta(days=days)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(end - timedelta(days=10))
+        .not_valid_after(end)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "server.pem"
+    plain = serialization.NoEncryption()
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    file.write_bytes(secret + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context

@@ -8,7 +8,9 @@ import socket
 import tracemalloc
 from collections.abc import AsyncIterator, Sequence
 from ipaddress import ip_network
+from pathlib import Path
 
+import certifi
 import httpcore
 import httpx
 import pytest
@@ -18,7 +20,7 @@ from hypothesis import strategies as st
 
 from providers.egress import BODY_LIMIT, Egress, Guard, GuardedTransport, is_public, plain
 from providers.errors import HostRefused, TryLater
-from tests.providers.peers import drips, hangs_up, peer, says
+from tests.providers.peers import drips, hangs_up, peer, says, self_signed
 
 NOT_PUBLIC = {
     "this host": "0.0.0.0",
@@ -317,6 +319,43 @@ async def test_a_lost_connection_is_transient_and_carries_nothing_of_httpx() -> 
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
     assert "canary" not in str(caught.value)
+
+
+async def test_a_certificate_that_does_not_convince_is_told_apart(tmp_path: Path) -> None:
+    """R4: a self-signed host over real TLS is TryLater `certificate`, and gets no request."""
+    async with peer(says("200 OK", b"{}"), self_signed(tmp_path)) as far:
+        egress = Egress(allow=["127.0.0.0/8", "::1/128"])
+        with pytest.raises(TryLater) as caught:
+            await egress.get(far.origin, headers={"Authorization": "Bearer canary"})
+        await egress.aclose()
+    assert (caught.value.provider_code, far.heads) == ("certificate", [])
+    assert "the host signed it itself" in caught.value.provider_text
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "flaw"),
+    [
+        ("localhost", 1, None),
+        ("localhost", -1, "it has expired"),
+        ("localhost", 20, "it is not valid yet"),
+        ("other.example", 1, "it is for another name"),
+    ],
+)
+async def test_what_is_wrong_with_a_certificate_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, days: int, flaw: str | None
+) -> None:
+    """R4: OpenSSL's verdict on a signature it trusts reaches the administrator as a sentence."""
+    tls = self_signed(tmp_path, name, days=days)
+    monkeypatch.setattr(certifi, "where", lambda: str(tmp_path / "server.pem"))
+    async with peer(says("200 OK", b"{}"), tls) as far:
+        egress = Egress(allow=["127.0.0.0/8", "::1/128"])
+        if flaw is None:
+            assert (await egress.get(far.origin)).body == b"{}"
+        else:
+            with pytest.raises(TryLater, match=f"certificate: .*{flaw}"):
+                await egress.get(far.origin)
+        await egress.aclose()
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(-2, "unknown"), UnicodeError("label too long")])

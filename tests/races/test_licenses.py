@@ -44,7 +44,7 @@ async def in_parallel(calls: list[Any]) -> list[httpx.Response]:
 async def test_exactly_100_of_120_become_active_and_20_have_places_1_to_20(
     database_url: str, tmp_path: Path, go: int
 ) -> None:
-    """R123 to R131: nobody pushed holds one; 32 clients activate; one leaves, the head follows."""
+    """R128, R131: nobody pushed holds one; 32 clients activate; one leaves, the head follows."""
     async with (
         replicas(tmp_path, database_url) as brokers,
         httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=CLIENTS)) as http,

@@ -12,7 +12,7 @@ from broker.domain.licenses import Licenses, Promotion
 from broker.service.licensing import Licensing, Queued
 from broker.web.access import Access
 from broker.web.api import body
-from broker.web.api.answers import json, number_of, page, page_of
+from broker.web.api.answers import json, moment, number_of, page, page_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class LicensesFace:
         ]
 
     async def licenses(self, _: Request, caller: Caller) -> Response:
-        return json(shown(await self.licensing.state(caller.project)))
+        return await self._shown(caller, await self.licensing.state(caller.project))
 
     async def resize(self, request: Request, caller: Caller) -> Response:
         with await body.read(request, "capacity", "promotion", "strict") as said:
@@ -46,7 +46,7 @@ class LicensesFace:
         changed = await self.licensing.capacity(
             caller, capacity, promotion=Promotion(promotion) if promotion else None, strict=strict
         )
-        return json(shown(changed))
+        return await self._shown(caller, changed)
 
     async def queue(self, request: Request, caller: Caller) -> Response:
         cursor, limit = page_of(request)
@@ -55,19 +55,31 @@ class LicensesFace:
         )
         return page(found, limit, _queued, lambda one: one.place)
 
+    async def _shown(self, caller: Caller, licenses: Licenses) -> Response:
+        exempt = await self.licensing.exempted(caller.project)
+        return json(shown(licenses) | {"exempt": exempt})
+
 
 def _queued(one: Queued) -> dict[str, Any]:
-    return {"place": one.place, "user_id": one.user.id, "user_name": one.user.user_name}
+    return {
+        "place": one.place,
+        "user_id": one.user.id,
+        "user_name": one.user.user_name,
+        "since": moment(one.since),
+        "why": one.why,
+    }
 
 
 def shown(licenses: Licenses) -> dict[str, Any]:
-    """The numbers that must agree, together."""
+    """The numbers that must agree, together; `warning` is the share of WARNINGS that is taken."""
     return {
         "capacity": licenses.capacity,
         "held": licenses.held,
+        "withheld": licenses.withheld,
         "free": licenses.free,
         "over_allocated": licenses.over_allocated,
         "queued": licenses.queued,
+        "warning": licenses.warning or None,
         "promotion": licenses.promotion,
         "strict": licenses.strict,
     }

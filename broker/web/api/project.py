@@ -1,4 +1,4 @@
-"""The project itself: whose sign-ins it believes, which suffixes it knows."""
+"""The project itself: whose sign-ins it believes, which suffixes and fields it knows."""
 
 from dataclasses import dataclass
 
@@ -41,15 +41,22 @@ class ProjectFace:
             }
         suffixes = await self.projects.suffixes(caller.project)
         shown = {"id": found.id, "name": found.name, "oidc": oidc, "suffixes": suffixes}
+        shown["fields"] = found.fields
         return json(shown, headers={"ETag": f'"{found.version}"'})
 
     async def change(self, request: Request, caller: Caller) -> Response:
         version = condition(request)
-        with await body.read(request, "oidc", "suffixes") as said:
+        with await body.read(request, "oidc", "suffixes", "fields") as said:
             oidc, suffixes = said.inner_or_none("oidc"), said.texts("suffixes")
+            fields = said.texts("fields")
             sign_in = None if oidc is None else _sign_in(oidc)
         await self.projects.change(
-            caller.project, by=caller.actor, sign_in=sign_in, suffixes=suffixes, version=version
+            caller.project,
+            by=caller.actor,
+            sign_in=sign_in,
+            suffixes=suffixes,
+            fields=fields,
+            version=version,
         )
         return await self.project(request, caller)
 

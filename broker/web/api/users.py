@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from broker.domain.callers import Caller
 from broker.domain.users import Status, User
+from broker.service.inviting import Inviting, Link
 from broker.service.licensing import Licensing
 from broker.service.managing import Managing, Person
 from broker.web.access import Access
@@ -22,6 +23,7 @@ class UsersFace:
 
     managing: Managing
     licensing: Licensing
+    inviting: Inviting
     access: Access
 
     def routes(self) -> list[Route]:
@@ -33,7 +35,10 @@ class UsersFace:
             route("POST", "/v1/users/{id}/activate", "users:admin", bare(of.activate, shown)),
             route("POST", "/v1/users/{id}/suspend", "users:admin", self.suspend),
             route("POST", "/v1/users/{id}/reinstate", "users:admin", bare(of.reinstate, shown)),
-            route("POST", "/v1/users/{id}/invite", "users:admin", bare(of.invite, shown)),
+            route(
+                "POST", "/v1/users/{id}/invite", "users:admin", bare(self.inviting.invite, invited)
+            ),
+            route("PUT", "/v1/users/{id}/license", None, self.license),
             route("PUT", "/v1/users/{id}/logons", "logons:write", self.logons),
             route("PUT", "/v1/users/{id}/user-authentication", "users:admin", self.flag),
             route("PUT", "/v1/user-authentication", "users:admin", self.flags),
@@ -58,6 +63,12 @@ class UsersFace:
         with await body.read_or_empty(request, "reason") as said:
             reason = said.text_or_none("reason")
         return json(shown(await self.licensing.suspend(caller, request.path_params["id"], reason)))
+
+    async def license(self, request: Request, caller: Caller) -> Response:
+        with await body.read(request, "licensed") as said:
+            licensed = said.decided("licensed")
+        id = request.path_params["id"]
+        return json(shown(await self.licensing.exempt(caller, id, licensed=licensed)))
 
     async def logons(self, request: Request, caller: Caller) -> Response:
         with await body.read(request, "logons") as said:
@@ -123,7 +134,17 @@ def shown(user: User) -> dict[str, Any]:
     }
 
 
+def invited(again: tuple[User, Link]) -> dict[str, Any]:
+    """A person with the link of their new invitation, shown to whoever asked for it."""
+    user, link = again
+    return shown(user) | {"invitation": {"url": link.url, "expires_at": moment(link.expires_at)}}
+
+
 def whole(person: Person) -> dict[str, Any]:
-    """A person on their own: with their place, their logons and why they are (not) active."""
+    """A person on their own: place, logons, the project's own fields, why they are (not) active
+    and the events behind it.
+    """
     said = {"place": person.place, "why": person.why, "logons": dict(person.logons)}
-    return shown(person.user) | said
+    happened = [each._asdict() | {"at": moment(each.at)} for each in person.events]
+    fields = dict(person.user.profile.custom)
+    return shown(person.user) | said | {"fields": fields, "events": happened}

@@ -8,12 +8,15 @@ from starlette.requests import Request
 
 from broker.web.errors import Malformed, TooLarge, WrongMediaType
 
+JSON = "application/json"
 LIMIT = 256 * 1024
 DEEPEST = 64
 
 
-async def content(request: Request, limit: int, *, needed: bool = True) -> bytes:
-    """The body of a request; TooLarge, or WrongMediaType where it is anything but JSON."""
+async def content(
+    request: Request, limit: int, *, needed: bool = True, media_type: str = JSON
+) -> bytes:
+    """The body of a request; TooLarge, or WrongMediaType where it says to be anything else."""
     headers = request.headers
     if "content-encoding" in headers:
         raise WrongMediaType("The body must not be compressed.")  # safety 37
@@ -27,9 +30,8 @@ async def content(request: Request, limit: int, *, needed: bool = True) -> bytes
             raise _too_large(limit)
     if not body and not needed:
         return b""
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise WrongMediaType("Send the body as Content-Type: application/json.")
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
+        raise WrongMediaType(f"Send the body as Content-Type: {media_type}.")
     return bytes(body)
 
 

@@ -42,7 +42,7 @@ class Site:
             lstrip_blocks=True,
         )
         self._templates.globals["product"] = product
-        self._templates.filters |= {"time": _time, "iso": clock.rfc3339}
+        self._templates.filters |= {"time": _time, "iso": clock.rfc3339, "span": _span}
 
     def page(
         self,
@@ -56,14 +56,15 @@ class Site:
         """A whole page. `goes_to` is where its form may end, by redirect: `outside` for a program,
         whose own sign-in may lead on to any other.
         """
-        html = self._templates.get_template(template).render(administrator=administrator, **values)
+        shared = {"administrator": administrator, "notices": None, "section": "", "done": None}
+        html = self._templates.get_template(template).render(shared | values)
         policy = {"Content-Security-Policy": _policy(goes_to)}
         return HTMLResponse(html, status, headers=self._headers | policy)
 
-    def problem(self, request: Request, error: BrokerError) -> Response:
-        """What went wrong, in words, and what to do."""
+    def problem(self, request: Request, error: BrokerError, **values: Any) -> Response:
+        """What went wrong, in words, and what to do; `values` as for `page`."""
         said = errors.document(error, errors.request_id(request))
-        response = self.page("problem.html", errors.status_of(error), said=said)
+        response = self.page("problem.html", errors.status_of(error), said=said, **values)
         for name, value in errors.headers_of(error).items():
             if name == "Retry-After":
                 response.headers[name] = value
@@ -89,6 +90,17 @@ def _policy(goes_to: str | None) -> str:
         "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
         f"frame-ancestors 'none'; form-action {form}"
     )
+
+
+def _span(micros: int) -> str:
+    """A length of time in its largest whole unit: `3 min`; `a moment` below a second."""
+    for unit, word in _UNITS:
+        if abs(micros) >= unit:
+            return f"{abs(micros) // unit} {word}"
+    return "a moment"
+
+
+_UNITS = ((clock.DAY, "d"), (clock.HOUR, "h"), (clock.MINUTE, "min"), (clock.SECOND, "s"))
 
 
 def _time(micros: int) -> str:

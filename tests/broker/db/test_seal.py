@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 
 import pytest
@@ -96,3 +97,13 @@ def test_a_hash_needs_the_installation_s_key() -> None:
     """Promise 16: a copied table of hashes says nothing about a guessed secret elsewhere."""
     assert Hasher(b"one")("secret") == Hasher(b"one")("secret")
     assert Hasher(b"one")("secret") != Hasher(b"two")("secret")
+
+
+@given(text=st.text(), of=st.text())
+def test_no_hash_is_a_secret(text: str, of: str) -> None:
+    """Whatever somebody has us hash and keep, it is never a secret that the same key gives out."""
+    hasher = Hasher(b"one")
+    assert hasher.secret(of) == hasher.secret(of) != Hasher(b"two").secret(of)
+    given_out = base64.urlsafe_b64decode(hasher.secret(of) + "=")
+    assert given_out != bytes.fromhex(hasher(text))
+    assert given_out != bytes.fromhex(hasher("\xff" + of))

@@ -17,6 +17,8 @@ QUEUED = person(Status.QUEUED)
 ACTIVE = person(Status.ACTIVE)
 EXEMPT = person(Status.ACTIVE, licensed=False, license=License.NONE)
 SUSPENDED = person(Status.SUSPENDED)
+WITHHELD = person(Status.SUSPENDED, license=License.WITHHELD)
+BACK = {Effect.HAND_BACK, Effect.PROMOTE}
 DELETED = person(Status.DELETED)
 
 CHANGES = [
@@ -26,6 +28,10 @@ CHANGES = [
     ("U4", INVITED, QUEUED, {Effect.QUEUE, Effect.VOID_INVITATION}),
     ("U6", QUEUED, ACTIVE, {Effect.LEAVE_QUEUE, Effect.TAKE_LICENSE}),
     ("U9", ACTIVE, SUSPENDED, FREED | ENDED),
+    ("R5", ACTIVE, WITHHELD, {Effect.FREE_LICENSE, Effect.WITHHOLD} | ENDED),
+    ("R6", WITHHELD, SUSPENDED, BACK),
+    ("R6 rejected", WITHHELD, person(invite_epoch=0, activated_at=1), BACK),
+    ("U15 held before", WITHHELD, DELETED, BACK | ENDED | {Effect.ERASE}),
     ("U10 invited", INVITED, SUSPENDED, {Effect.VOID_INVITATION} | ENDED),
     ("U10 queued", QUEUED, SUSPENDED, {Effect.LEAVE_QUEUE} | ENDED),
     ("U15", ACTIVE, DELETED, FREED | ENDED | {Effect.ERASE}),
@@ -50,16 +56,20 @@ def test_between(row: str, before: User, after: User, asked: set[Effect]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("effects", "held", "queued", "last"),
+    ("effects", "held", "withheld", "queued", "last"),
     [
-        ({Effect.TAKE_LICENSE}, 6, 2, 9),
-        ({Effect.TAKE_LICENSE, Effect.LEAVE_QUEUE}, 6, 1, 9),
-        ({Effect.FREE_LICENSE}, 4, 2, 9),
-        ({Effect.QUEUE}, 5, 3, 10),
-        (set(), 5, 2, 9),
+        ({Effect.TAKE_LICENSE}, 6, 1, 2, 9),
+        ({Effect.TAKE_LICENSE, Effect.LEAVE_QUEUE}, 6, 1, 1, 9),
+        ({Effect.FREE_LICENSE}, 4, 1, 2, 9),
+        ({Effect.FREE_LICENSE, Effect.WITHHOLD}, 4, 2, 2, 9),
+        ({Effect.HAND_BACK}, 5, 0, 2, 9),
+        ({Effect.QUEUE}, 5, 1, 3, 10),
+        (set(), 5, 1, 2, 9),
     ],
 )
-def test_counted(effects: set[Effect], held: int, queued: int, last: int) -> None:
+def test_counted(effects: set[Effect], held: int, withheld: int, queued: int, last: int) -> None:
     """The allocator's row follows the effects; the last place only grows (c.1)."""
-    counts = counted(Licenses("prj_1", 9, 5, 2, 9), frozenset(effects))
-    assert (counts.held, counts.queued, counts.queue_last) == (held, queued, last)
+    row = Licenses("prj_1", 9, held=5, withheld=1, queued=2, queue_last=9)
+    counts = counted(row, frozenset(effects))
+    assert (counts.held, counts.withheld) == (held, withheld)
+    assert (counts.queued, counts.queue_last) == (queued, last)

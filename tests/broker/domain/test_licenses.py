@@ -47,3 +47,35 @@ def test_the_next_place_follows_the_last_one_given() -> None:
 def test_a_refusal_shows_both_numbers(queued: int, words: str) -> None:
     """U8: capacity, used and the length of the queue."""
     assert Licenses("prj_1", 3, 3, queued).sentence == f"3 of 3 licenses are held, {words}"
+
+
+def test_what_is_withheld_is_nobody_s() -> None:
+    """R5: a withheld license is neither held nor free, and a refusal says how many there are."""
+    licenses = Licenses("prj_1", 3, held=1, queued=2, withheld=2)
+    assert (licenses.free, licenses.has_free, licenses.may_promote) == (0, False, False)
+    assert licenses.over_allocated == 0
+    assert (
+        licenses.sentence == "1 of 3 licenses are held, 2 withheld until a decision, 2 people wait"
+    )
+
+
+@pytest.mark.parametrize(
+    ("capacity", "held", "withheld", "warning"),
+    [
+        (None, 500, 0, 0),
+        (100, 79, 0, 0),
+        (100, 80, 0, 80),
+        (100, 90, 5, 95),
+        (100, 99, 0, 95),
+        (100, 100, 0, 100),
+        (100, 120, 0, 100),
+        (3, 2, 0, 0),
+        (0, 0, 0, 100),
+    ],
+)
+def test_the_share_that_is_warned_of(
+    capacity: int | None, held: int, withheld: int, warning: int
+) -> None:
+    """80, 95 and 100 % of what may be held, withheld ones counted; none without a limit."""
+    licenses = Licenses("prj_1", capacity, held, withheld=withheld)
+    assert licenses.warning == licenses.announced.warned == warning

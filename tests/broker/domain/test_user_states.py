@@ -19,12 +19,21 @@ from hypothesis.stateful import (
 
 from broker.domain.effects import Effect, counted
 from broker.domain.errors import Conflict
-from broker.domain.licenses import Licenses
+from broker.domain.licenses import Licenses, Promotion
 from broker.domain.user_states import TABLE, TAKES_LICENSE, after, provisioned
-from broker.domain.users import Event, License, Status, SuspendedBy, User
+from broker.domain.users import (
+    DELETION_HELD,
+    SUSPENSION_HELD,
+    Event,
+    License,
+    Status,
+    SuspendedBy,
+    User,
+)
 from tests.broker.domain.people import NOW, person
 
-FREE = Licenses("prj_1", 3, 2, 1, 7)
+FREE = Licenses("prj_1", 3, 2, 0, 7)
+IDLE = replace(FREE, queued=2)
 FULL = Licenses("prj_1", 3, 3, 20, 7)
 STRICT = replace(FREE, strict=True)
 LATER = NOW + 1
@@ -41,6 +50,10 @@ BARRED_OUT = replace(BARRED, idp_active=False)
 BARRED_LATE = replace(BARRED, activated_at=NOW)
 DETACHED = person(Status.ACTIVE, directory=None, detached_at=NOW)
 DELETED = person(Status.DELETED)
+HELD_BACK = replace(LEFT, status_reason=SUSPENSION_HELD, license=License.WITHHELD)
+HELD_NEW = replace(NEVER, status_reason=SUSPENSION_HELD)
+UNDECIDED = replace(HELD_BACK, status_reason=DELETION_HELD, deleted_at=NOW)
+BARRED_UNDECIDED = replace(BARRED_OUT, status_reason="left", deleted_at=NOW)
 
 A, N, Q, S, D = Status.ACTIVE, Status.INVITED, Status.QUEUED, Status.SUSPENDED, Status.DELETED
 
@@ -49,15 +62,120 @@ ROWS: list[tuple[str, User, Event, Licenses, Status, dict[str, Any]]] = [
     ("U3", INVITED, Event.LOGGED_IN, FREE, A, {"license": License.HELD, "activated_at": LATER}),
     ("U3 returning", RETURNING, Event.LOGGED_IN, FREE, A, {"license": License.HELD}),
     ("U3 exempt", replace(INVITED, licensed=False), Event.LOGGED_IN, FULL, A, {"is_held": False}),
-    ("U4", INVITED, Event.LOGGED_IN, FULL, Q, {"queue_seq": 8, "accepted": True}),
+    (
+        "U3 exempt, others wait",
+        replace(INVITED, licensed=False),
+        Event.LOGGED_IN,
+        IDLE,
+        A,
+        {"is_held": False},
+    ),
+    (
+        "U4",
+        INVITED,
+        Event.LOGGED_IN,
+        FULL,
+        Q,
+        {"queue_seq": 8, "accepted": True, "queued_at": LATER},
+    ),
+    ("U4 others wait longer", INVITED, Event.LOGGED_IN, IDLE, Q, {"queue_seq": 8}),
     ("U5", QUEUED, Event.LOGGED_IN, FREE, Q, {"queue_seq": 7, "version": 1}),
     ("U5 active", ACTIVE, Event.LOGGED_IN, FULL, A, {"version": 1}),
-    ("U6", QUEUED, Event.PROMOTED, FREE, A, {"license": License.HELD, "queue_seq": None}),
+    (
+        "U6",
+        QUEUED,
+        Event.PROMOTED,
+        FREE,
+        A,
+        {"license": License.HELD, "queue_seq": None, "queued_at": None},
+    ),
     ("U7", QUEUED, Event.ACTIVATED, FREE, A, {"license": License.HELD}),
     ("U7 invited", INVITED, Event.ACTIVATED, FREE, A, {"accepted": True}),
     ("U9", ACTIVE, Event.DIRECTORY_INACTIVE, FREE, S, {"license": License.NONE}),
     ("U10", INVITED, Event.DIRECTORY_INACTIVE, FREE, S, {"suspended_by": SuspendedBy.DIRECTORY}),
     ("U10 queued", QUEUED, Event.DIRECTORY_INACTIVE, FREE, S, {"queue_seq": None}),
+    (
+        "R5",
+        ACTIVE,
+        Event.SUSPENSION_HELD,
+        FULL,
+        S,
+        {"license": License.WITHHELD, "status_reason": SUSPENSION_HELD, "idp_active": False},
+    ),
+    ("R5 queued", QUEUED, Event.SUSPENSION_HELD, FULL, S, {"is_withheld": False}),
+    ("R5 exempt", EXEMPT, Event.SUSPENSION_HELD, FULL, S, {"is_withheld": False}),
+    ("U13 held", replace(BARRED), Event.SUSPENSION_HELD, FULL, S, {"idp_active": False}),
+    (
+        "R5 deletion",
+        ACTIVE,
+        Event.DELETION_HELD,
+        FULL,
+        S,
+        {"license": License.WITHHELD, "status_reason": DELETION_HELD, "deleted_at": LATER},
+    ),
+    (
+        "R5 deletion of who is held",
+        HELD_BACK,
+        Event.DELETION_HELD,
+        FULL,
+        S,
+        {"license": License.WITHHELD, "status_reason": DELETION_HELD, "deletion_is_held": True},
+    ),
+    (
+        "R5 deletion of who is barred",
+        BARRED,
+        Event.DELETION_HELD,
+        FULL,
+        S,
+        {"suspended_by": SuspendedBy.ADMIN, "deletion_is_held": True, "idp_active": False},
+    ),
+    (
+        "R6 released",
+        HELD_BACK,
+        Event.RELEASED,
+        FULL,
+        S,
+        {"license": License.NONE, "status_reason": "inactive-in-directory"},
+    ),
+    ("R6 released, back meanwhile", ACTIVE, Event.RELEASED, FULL, A, {"version": 1}),
+    (
+        "U12 rejected",
+        HELD_BACK,
+        Event.KEPT,
+        FULL,
+        N,
+        {"license": License.NONE, "accepted": True, "idp_active": False, "directory": "dir_1"},
+    ),
+    ("U14 rejected", HELD_NEW, Event.KEPT, FREE, N, {"invite_epoch": 1, "idp_active": False}),
+    (
+        "U12 rejected deletion",
+        UNDECIDED,
+        Event.KEPT,
+        FULL,
+        N,
+        {"directory": None, "detached_at": LATER, "adoptable": True, "deletion_is_held": False},
+    ),
+    (
+        "R6 rejected deletion of who is barred",
+        BARRED_UNDECIDED,
+        Event.KEPT,
+        FREE,
+        S,
+        {"suspended_by": SuspendedBy.ADMIN, "status_reason": "left", "adoptable": True},
+    ),
+    ("R6 rejected, back meanwhile", ACTIVE, Event.KEPT, FULL, A, {"version": 1}),
+    ("U15 released", UNDECIDED, Event.DELETED, FULL, D, {"license": License.NONE}),
+    (
+        "U11 lifted, deletion held",
+        BARRED_UNDECIDED,
+        Event.REINSTATED,
+        FREE,
+        S,
+        {"suspended_by": SuspendedBy.DIRECTORY, "status_reason": DELETION_HELD},
+    ),
+    ("U13 deletion held", UNDECIDED, Event.DIRECTORY_ACTIVE, FREE, S, {"is_withheld": True}),
+    ("U12 held", HELD_BACK, Event.DIRECTORY_ACTIVE, FULL, N, {"license": License.NONE}),
+    ("U11 held", HELD_BACK, Event.SUSPENDED, FULL, S, {"license": License.NONE}),
     ("U11", ACTIVE, Event.SUSPENDED, FREE, S, {"suspended_by": SuspendedBy.ADMIN}),
     ("U11 left", LEFT, Event.SUSPENDED, FREE, S, {"suspended_by": SuspendedBy.ADMIN}),
     ("U11 lifted", BARRED, Event.REINSTATED, FREE, N, {"invite_epoch": 1}),
@@ -286,7 +404,7 @@ def test_safety_10_active_and_licensed_is_holding(
 
 
 class Project(RuleBasedStateMachine):
-    """Everybody of one project, over any interleaving of events and capacities."""
+    """Everybody of one project, over any interleaving of events and capacities, held ones too."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -322,10 +440,16 @@ class Project(RuleBasedStateMachine):
     @rule(capacity=st.one_of(st.none(), st.integers(0, 4)))
     def resize(self, capacity: int | None) -> None:
         """An administrator changes the capacity; nobody loses anything (U17)."""
-        held = self.licenses.held
+        taken = self.licenses.taken
         self.licenses = replace(self.licenses, capacity=capacity)
-        assert self.licenses.held == held
-        self.lowered = self.licenses.over_allocated > 0
+        assert self.licenses.taken == taken
+        self.lowered = capacity is not None and taken > capacity
+        self.promote()
+
+    @rule(promotion=st.sampled_from(Promotion))
+    def by_hand(self, promotion: Promotion) -> None:
+        """An administrator changes who promotes (T3)."""
+        self.licenses = replace(self.licenses, promotion=promotion)
         self.promote()
 
     def promote(self) -> None:
@@ -351,21 +475,30 @@ class Project(RuleBasedStateMachine):
 
     @invariant()
     def the_numbers_agree(self) -> None:
-        """Held and queued are what the people say (R131)."""
+        """Held, withheld and queued are what the people say (R131)."""
         held = sum(user.is_held for user in self.people.values())
-        assert (self.licenses.held, self.licenses.queued) == (held, len(self.queue()))
+        withheld = sum(user.is_withheld for user in self.people.values())
+        assert (self.licenses.held, self.licenses.withheld) == (held, withheld)
+        assert self.licenses.queued == len(self.queue())
 
     @invariant()
     def capacity_is_kept(self) -> None:
-        """held ≤ capacity unless the capacity was lowered (promise 8)."""
-        if self.licenses.over_allocated == 0:
-            self.lowered = False
-        assert self.lowered or self.licenses.over_allocated == 0
+        """held + withheld ≤ capacity unless the capacity was lowered (promise 8, R5)."""
+        within = self.licenses.capacity is None or self.licenses.taken <= self.licenses.capacity
+        self.lowered = self.lowered and not within
+        assert self.lowered or within
 
     @invariant()
     def nobody_waits_beside_a_free_license(self) -> None:
-        """Automatic promotion leaves nobody waiting while a license is free."""
-        assert not (self.licenses.has_free and self.queue())
+        """Automatic promotion leaves nobody waiting while a license is free (U6)."""
+        assert self.licenses.promotion is Promotion.MANUAL or not self.licenses.is_idle
+
+    @invariant()
+    def a_withheld_license_is_of_somebody_suspended(self) -> None:
+        """R5: nobody's until it is decided, and known by whose it was."""
+        for user in self.people.values():
+            assert not user.is_withheld or user.status is Status.SUSPENDED
+            assert user.is_gone or not user.deletion_is_held
 
     @invariant()
     def places_are_given_once(self) -> None:

@@ -8,7 +8,15 @@ import pytest
 
 from broker.domain.clock import rfc3339
 from broker.domain.mapping import Profile
-from broker.domain.users import INVITATION_LIFETIME, License, Status, SuspendedBy, User, why
+from broker.domain.users import (
+    INVITATION_LIFETIME,
+    SUSPENSION_HELD,
+    License,
+    Status,
+    SuspendedBy,
+    User,
+    why,
+)
 from tests.broker.domain.people import NOW, person
 
 DAY = rfc3339(NOW)[:10]
@@ -29,6 +37,18 @@ SENTENCES = [
         "U9",
         person(Status.SUSPENDED),
         "The directory says that this person is not active.",
+    ),
+    (
+        "R5",
+        person(Status.SUSPENDED, status_reason=SUSPENSION_HELD),
+        "The directory says that this person is not active, as it does of so many that an"
+        " administrator has to decide.",
+    ),
+    (
+        "R5 deleted",
+        person(Status.SUSPENDED, deleted_at=NOW),
+        "The directory deleted this person, as it does of so many that an administrator has to"
+        " decide.",
     ),
     (
         "U11",
@@ -61,11 +81,25 @@ def test_a_queue_nobody_counted_has_no_place() -> None:
     assert "waits for a license" in why(person(Status.QUEUED), now=NOW)
 
 
+def test_who_waits_beside_a_free_license_waits_for_an_administrator() -> None:
+    """T3: where promotion is by hand, the sentence says that one is free."""
+    said = why(person(Status.QUEUED), now=NOW, place=1, is_free=True)
+    assert said.endswith("at place 1 for a license; an account admin can give a free one.")
+
+
 def test_an_invitation_expires() -> None:
-    """D2, U18: after seven days the sentence says to send a new one."""
-    user = replace(person(), invited_at=None)
-    assert "has not signed in" in why(user, now=NOW + INVITATION_LIFETIME - 1)
-    assert "has expired" in why(user, now=NOW + INVITATION_LIFETIME)
+    """D2, U18: once the days of its link are over, the sentence says to send a new one."""
+    user, ends = replace(person(), invited_at=None), NOW + INVITATION_LIFETIME
+    assert "has not signed in" in why(user, now=ends - 1, link_ends=ends)
+    assert "has expired" in why(user, now=ends, link_ends=ends)
+    assert "has not signed in" in why(user, now=ends, link_ends=None)
+
+
+def test_a_letter_that_could_not_be_delivered_is_told() -> None:
+    """ "Why is this person not active?": because no letter reached them, and here is why."""
+    assert why(person(), now=NOW, undelivered="No address.").endswith(
+        "could not be delivered: No address."
+    )
 
 
 def test_what_a_person_is() -> None:

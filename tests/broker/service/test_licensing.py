@@ -39,6 +39,17 @@ async def people(push: Pusher, count: int) -> list[str]:
     return [each["id"] for each in made]
 
 
+async def announced(house: House, type: str) -> list[Any]:
+    """What the events of a type say, in order."""
+    sql = "SELECT data FROM events WHERE project_id = :project AND type = :type ORDER BY n"
+    return [orjson.loads(row["data"]) for row in await house.rows(sql, type=type)]
+
+
+async def percents(house: House) -> list[int]:
+    """The warnings that were given, in order."""
+    return [told["percent"] for told in await announced(house, "licenses.nearly_used")]
+
+
 async def set_capacity(house: House, capacity: int | None, **more: Any) -> None:
     await house.licensing.capacity(house.administrator, capacity, **more)
 
@@ -51,7 +62,7 @@ async def places(house: House) -> list[tuple[int, str]]:
 async def test_120_at_once_make_exactly_100_active_and_20_queued(
     house: House, push: Pusher
 ) -> None:
-    """R125 to R129, U3, U4: the first 100 hold a license, 20 wait at places 1 to 20 in order."""
+    """R125, R127, R128, R129, U3, U4: 100 hold a license, 20 wait at places 1 to 20 in order."""
     ids = await people(push, 120)
     await set_capacity(house, 100)
     logins = await asyncio.gather(*(house.log_in(id) for id in ids))
@@ -110,7 +121,7 @@ async def test_whoever_leaves_makes_room_for_whoever_waited_longest(
 
 
 async def test_a_manual_queue_waits_for_an_administrator(house: House, push: Pusher) -> None:
-    """D1, T3, U7: without promotion a license stays free until someone is activated by hand."""
+    """R126, D1, T3, U7: nobody is promoted; a license is free until one is activated by hand."""
     active, first, second = await people(push, 3)
     await set_capacity(house, 1, promotion=Promotion.MANUAL)
     for id in (active, first, second):
@@ -123,6 +134,77 @@ async def test_a_manual_queue_waits_for_an_administrator(house: House, push: Pus
         "SELECT detail FROM audit WHERE project_id = :project AND action = 'user.activated'"
     )
     assert orjson.loads(audited["detail"])["queue_bypass"] == 1
+
+
+async def test_by_hand_nobody_is_promoted_and_an_event_says_who_could_be(
+    house: House, push: Pusher
+) -> None:
+    """T3: a license stays free while somebody waits, announced once until nobody does."""
+    first, second, third, late = await people(push, 4)
+    await set_capacity(house, 1, promotion=Promotion.MANUAL)
+    for id in (first, second, third):
+        await house.log_in(id)
+    assert await announced(house, "licenses.free") == []
+    await house.licensing.suspend(house.administrator, first)
+    (told,) = await announced(house, "licenses.free")
+    assert told == {"capacity": 1, "free": 1, "held": 0, "queued": 2}
+    assert (await house.log_in(late)).place == 3  # U4: first come, first served, by a login too
+    waits, *_ = await house.licensing.queue(house.project)
+    assert "can give a free one" in waits.why
+    await set_capacity(house, 2)
+    for id in (second, third):
+        await house.licensing.activate(house.administrator, id)
+    assert await places(house) == [(1, late)]
+    assert len(await announced(house, "licenses.free")) == 1
+    await set_capacity(house, 3)
+    assert len(await announced(house, "licenses.free")) == 2
+    await set_capacity(house, 3, promotion=Promotion.AUTO)
+    assert await places(house) == []
+
+
+async def test_warnings_are_given_once_on_the_way_up(house: House, push: Pusher) -> None:
+    """80, 95 and 100 %: one event each, by a login or a lowered capacity; again after it fell."""
+    ids = await people(push, 20)
+    await set_capacity(house, 20)
+    for id in ids[:15]:
+        await house.log_in(id)
+    assert await announced(house, "licenses.nearly_used") == []
+    for id in ids[15:]:
+        await house.log_in(id)
+    assert await percents(house) == [80, 95, 100]
+    await set_capacity(house, 40)
+    assert (await house.licensing.state(house.project)).warned == 0
+    await set_capacity(house, 21)
+    await set_capacity(house, 10)
+    assert await percents(house) == [80, 95, 100, 95, 100]
+    assert (await house.licensing.state(house.project)).warning == 100
+    await set_capacity(house, None)
+    assert (await house.licensing.state(house.project)).warning == 0
+
+
+async def test_a_license_that_changes_hands_is_no_new_warning(house: House, push: Pusher) -> None:
+    """U6: given to the next in the same transaction, it was never free, and nobody is warned."""
+    first, second = await people(push, 2)
+    await set_capacity(house, 1)
+    for id in (first, second):
+        await house.log_in(id)
+    await house.licensing.suspend(house.administrator, first)
+    assert (await house.person(second)).license is License.HELD
+    assert await percents(house) == [100]
+
+
+async def test_who_waits_is_shown_since_when_and_why(house: House, push: Pusher) -> None:
+    """R129: the place, the moment of it, which a second login does not move, and a sentence."""
+    (id,) = await people(push, 1)
+    await set_capacity(house, 0)
+    await house.log_in(id)
+    (before,) = await house.licensing.queue(house.project)
+    await house.log_in(id)
+    (after,) = await house.licensing.queue(house.project)
+    assert after.since == before.since is not None
+    assert after.why == (
+        "Signed in and waits at place 1 for a license; an account admin can free or add one."
+    )
 
 
 async def test_a_strict_queue_lets_nobody_pass(house: House, push: Pusher) -> None:

@@ -62,14 +62,14 @@ async def test_inactive_from_the_start_is_suspended_and_never_invited(
 
 
 async def test_one_push_is_a_handful_of_statements(db: Database) -> None:
-    """A create is one unit of eight statements into an open run, a read by id one statement."""
+    """A create is one unit of nine statements into an open run, a read by id one statement."""
     watched = Watched(db)
     house = await pushing.house(watched)
     async with pushing.calling(house) as push:
         await push.user("first")
         watched.clear()
         made = await push.user("kim")
-        assert len(watched.asked) - 1 == 8  # one before them reads the token and its directory
+        assert len(watched.asked) - 1 == 9  # one before them reads the token and its directory
         watched.clear()
         await push.get(f"/Users/{made['id']}")
         assert [each.rows for each in watched.asked] == [1, 1]

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from broker.db.database import Database, Transaction
-from broker.domain.clock import HOUR, SECOND
-from broker.domain.errors import Conflict, Invalid, NotFound
+from broker.db.database import Database
+from broker.domain.clock import SECOND
+from broker.domain.errors import NotFound
 from broker.domain.runs import State
 from tests import pushing
 from tests.clocks import MovableClock
@@ -77,7 +77,7 @@ async def test_the_next_push_opens_the_next_run(
     )
     assert [*first, *second] == runs
     assert runs == sorted(runs, key=lambda run: run.started_at, reverse=True)
-    view = await house.syncing.directory(house.project, push.directory.id)
+    view = await house.configuring.directory(house.project, push.directory.id)
     assert view.last_run == runs[0]
 
 
@@ -164,78 +164,12 @@ async def test_a_project_sees_its_own_runs_alone(house: House, push: Pusher) -> 
     other = await pushing.house(house.db, "other")
     run = (await house.run()).run.id
     assert await other.syncing.runs(other.project) == []
-    assert await other.syncing.directories(other.project) == []
+    assert await other.configuring.directories(other.project) == []
     for asked in (
         other.syncing.run(other.project, run),
         other.syncing.records(other.project, run),
-        other.syncing.directory(other.project, push.directory.id),
-        other.syncing.add_token(other.project, push.directory.id, by="operator"),
+        other.configuring.directory(other.project, push.directory.id),
+        other.configuring.add_token(other.project, push.directory.id, by="operator"),
     ):
         with pytest.raises(NotFound):
             await asked
-
-
-async def test_two_tokens_live_during_a_rotation(house: House, push: Pusher) -> None:
-    """A second token works beside the first until that one is revoked."""
-    second = await house.syncing.add_token(house.project, push.directory.id, by="operator")
-    for token in (push.token, second):
-        answer = await push("GET", "/Users", headers={"authorization": f"Bearer {token}"})
-        assert answer.status_code == 200
-    with pytest.raises(Conflict, match="two living tokens"):
-        await house.syncing.add_token(house.project, push.directory.id, by="operator")
-    id = "tok_" + push.token.split("_")[1]
-    await house.callers.revoke_token(house.project, id, by="operator")
-    assert (await push("GET", "/Users")).status_code == 401
-    await house.syncing.add_token(house.project, push.directory.id, by="operator")
-
-
-async def test_it_shows_which_token_is_used(
-    house: House, push: Pusher, clock: MovableClock
-) -> None:
-    """Only the right secret counts as use: somebody who guesses at an id moves nothing."""
-
-    async def last_used() -> list[int | None]:
-        await house.callers.flush()
-        view = await house.syncing.directory(house.project, push.directory.id)
-        assert [view] == await house.syncing.directories(house.project)
-        return [token["last_used_at"] for token in view.tokens]
-
-    await house.syncing.add_token(house.project, push.directory.id, by="operator")
-    assert await last_used() == [None, None]
-    await push("GET", "/Users", headers={"authorization": f"Bearer {push.token}x"})
-    assert await last_used() == [None, None]
-    await push("GET", "/Users")
-    first, unused = await last_used()
-    assert first is not None
-    assert unused is None
-    clock.advance(HOUR)
-    guessed = push.token.rpartition("_")[0] + "_guess"
-    answer = await push("GET", "/Users", headers={"authorization": f"Bearer {guessed}"})
-    assert answer.status_code == 401
-    assert await last_used() == [first, None]
-
-
-async def test_a_directory_has_a_name_of_its_own(house: House, push: Pusher) -> None:
-    """Names of directories are unique in the project, trimmed and whatever their case."""
-    with pytest.raises(Conflict):
-        await house.directory(f"  {push.directory.name.upper()} ")
-    with pytest.raises(Invalid):
-        await house.directory("Other", tolerance="lax")
-    with pytest.raises(Invalid):
-        await house.directory("Other", window_s=0)
-
-
-async def test_a_disabled_directory_says_when_to_come_back(house: House, push: Pusher) -> None:
-    """R111, R112: 503 with Retry-After for pushes and reads; enabled again, it takes them."""
-    made = await push.user("kim")
-    for state, status in (("disabled", 503), ("enabled", 200)):
-        await house.db.write(switched, house.project, state)
-        answer = await push("GET", f"/Users/{made['id']}")
-        assert answer.status_code == status
-        assert ("retry-after" in answer.headers) is (status == 503)
-
-
-def switched(tx: Transaction, project: str, state: str) -> None:
-    """Every directory of the project in this state."""
-    sql = "UPDATE directories SET state = :state WHERE project_id = :project"
-    tx.run(sql, state=state, project=project)

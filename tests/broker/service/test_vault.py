@@ -251,7 +251,7 @@ async def test_the_providers_own_wish_is_heard(
     world.programs.salesforce.switches.set(Trouble.RATE_LIMITED, times=1)
     assert (await refreshed(world, kim)).token is Token.TRANSIENT
     wait = ((await held(world, kim)).retry_at or 0) - clock()
-    assert 6 * SECOND < wait <= 7 * SECOND
+    assert 6 * SECOND < wait < 8 * SECOND  # the clocks of two engines differ by a moment
 
 
 async def test_an_expiring_token_outlives_an_outage(

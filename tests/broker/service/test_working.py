@@ -200,3 +200,38 @@ async def test_chores_survive_their_failures(db: Database) -> None:
     async with working(worker(db, do, *chores)):
         await until(lambda: {"failing", "taken", "test"} <= set(done))
         await until(lambda: done.count("failing") >= 2)
+
+
+async def test_chores_are_done_while_there_is_no_end_of_work(db: Database) -> None:
+    """A job that goes back into the line again and again keeps no chore waiting."""
+    did: list[str] = []
+
+    async def do(_: Job) -> None:
+        did.append("job")
+        if did.count("chore") < 2:
+            raise Later("others have their turn", after=0)
+
+    async def chore() -> None:
+        did.append("chore")
+
+    await add(db)
+    async with working(worker(db, do, Chore("chore", 0.0, chore))):
+        await until(lambda: did.count("chore") > 2 and did.count("job") > 1)
+
+
+async def test_a_lease_is_extended_by_whoever_holds_it(db: Database, clock: MovableClock) -> None:
+    """A minute more each time; once another has claimed the job, nothing is extended any more."""
+    await add(db)
+    slow = await db.write(jobs.claim)
+    assert slow is not None
+    clock.advance(50 * SECOND)
+    assert await db.write(jobs.extend, slow)
+    clock.advance(50 * SECOND)
+    assert await db.write(jobs.claim) is None
+    clock.advance(50 * SECOND)
+    quick = await db.write(jobs.claim)
+    assert quick is not None
+    assert not await db.write(jobs.extend, slow)
+    assert await db.write(jobs.extend, quick)
+    await db.write(jobs.done, quick)
+    assert not await db.write(jobs.extend, quick)

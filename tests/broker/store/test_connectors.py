@@ -96,7 +96,9 @@ async def test_a_protected_field_keeps_the_origin_it_was_typed_for(db: Database)
     for value, origin in ((b"one", "https://a.example"), (b"two", "https://b.example")):
 
         def keeping(tx: Transaction, value: bytes = value, origin: str = origin) -> None:
-            protected.keep(tx, connector, "client_secret", value, origin=origin, by="admin:a")
+            protected.keep(
+                tx, ACME, connector.id, "client_secret", value, origin=origin, by="admin:a"
+            )
 
         await db.write(keeping)
     kept = (await db.read(protected.of, ACME, "con_1"))["client_secret"]

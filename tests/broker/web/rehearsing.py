@@ -44,7 +44,7 @@ class Rehearsal:
         sign_in = SignIn(pretend.identity.issuer, CLIENT_ID, CLIENT_SECRET, "sub=externalId")
         await broker.projects.change(service.project, by="test", sign_in=sign_in)
         headers = await service.key(return_urls=["https://flows.example/back"])
-        made, token = await broker.syncing.add(service.project, "Acme", by="test")
+        made, token = await broker.configuring.add(service.project, "Acme", by="test")
         visitor = Visitor(client, pretend, headers["Authorization"].removeprefix("Bearer "))
         scim_url = f"{broker.base_url}/scim/v2/{made.id}"
         await visitor.push(scim_url, token, (KIM, AMARA, BELA))

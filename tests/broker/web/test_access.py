@@ -44,7 +44,7 @@ async def test_keys_and_tokens_open_no_page(service: Faces) -> None:
     """A key in the header makes nobody an administrator of the pages, nor a SCIM token of `/v1`."""
     headers = await service.key() | {"Accept": "text/html"}
     assert (await service.client.get("/admin/directories", headers=headers)).status_code == 401
-    _, token = await service.broker.syncing.add(service.project, "Acme", by="test")
+    _, token = await service.broker.configuring.add(service.project, "Acme", by="test")
     bearer = {"Authorization": f"Bearer {token}"}
     assert (await service.client.get("/v1/users", headers=bearer)).status_code == 401
 

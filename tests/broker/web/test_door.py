@@ -57,7 +57,7 @@ async def test_an_address_with_u0000_names_nothing(
 async def test_an_identity_provider_reads_scim_errors(database_url: str, address: str) -> None:
     """R103: U+0000 below /scim is answered by the protocol's own error, never a fault of ours."""
     async with faces(database_url) as at:
-        made, token = await at.broker.syncing.add(at.project, "Acme", by="test")
+        made, token = await at.broker.configuring.add(at.project, "Acme", by="test")
         headers = {"Authorization": f"Bearer {token}"}
         url = f"/scim/v2/{address.replace('dir_x', made.id)}"
         answer = await at.client.get(url, headers=headers)

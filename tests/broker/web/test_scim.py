@@ -43,7 +43,7 @@ async def test_no_other_token_does(db: Database) -> None:
 async def test_a_token_that_was_revoked_elsewhere_ends_at_once(database_url: str) -> None:
     """Safety 1: what one process remembers of a token ends with whatever another commits."""
     async with faces(database_url) as here, faces(database_url) as elsewhere:
-        made, token = await here.broker.syncing.add(here.project, "Acme", by="test")
+        made, token = await here.broker.configuring.add(here.project, "Acme", by="test")
         url, headers = f"/scim/v2/{made.id}/Users", {"Authorization": f"Bearer {token}"}
         for _ in range(2):
             assert (await here.client.get(url, headers=headers)).status_code == 200

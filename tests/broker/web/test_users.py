@@ -78,9 +78,52 @@ async def test_a_suspension_is_lifted_by_an_administrator_alone(service: Faces) 
     assert lifted.json()["status"] == "invited"
 
 
+async def test_who_needs_no_license_is_said_by_an_administrator_alone(service: Faces) -> None:
+    """D3, safety 10, U8: counted and shown; not taken back while no license is free."""
+    guest, other = (await service.push(NAMES[:2])).values()
+    client, headers = service.client, await service.key()
+    await client.put("/v1/licenses", json={"capacity": 1}, headers=headers)
+    said = {"licensed": False}
+    refused = await client.put(f"/v1/users/{guest}/license", json=said, headers=headers)
+    assert refused.status_code == 403
+    browser = await service.administrator()
+    exempt = (await browser.put(f"/v1/users/{guest}/license", json=said)).json()
+    assert (exempt["licensed"], exempt["license"]) == (False, "none")
+    for id in (guest, other):
+        await client.post("/v1/logins", json={"subject": {"user_id": id}}, headers=headers)
+    numbers = (await client.get("/v1/licenses", headers=headers)).json()
+    shown = {"held": 1, "withheld": 0, "free": 0, "exempt": 1, "warning": 100}
+    assert shown.items() <= numbers.items()
+    back = await browser.put(f"/v1/users/{guest}/license", json={"licensed": True})
+    assert (back.status_code, back.json()["code"]) == (409, "license-exhausted")
+    assert (await browser.put(f"/v1/users/{guest}/license", json={})).status_code == 422
+
+
+async def test_why_comes_with_the_events_behind_it(service: Faces) -> None:
+    """U1, U3, U11: the newest first, each with time, type, row and cause; 20 and no more."""
+    (id,) = (await service.push(NAMES[:1])).values()
+    client, headers = service.client, await service.key()
+    await client.post("/v1/logins", json={"subject": {"user_id": id}}, headers=headers)
+    await client.post(f"/v1/users/{id}/suspend", headers=headers)
+    person = (await client.get(f"/v1/users/{id}", headers=headers)).json()
+    assert "An administrator suspended" in person["why"]
+    assert [(each["type"], each["row"], each["cause"]) for each in person["events"]] == [
+        ("user.suspended", "U11", "key"),
+        ("user.activated", "U3", "key"),
+        ("user.invited", "U1", "directory"),
+    ]
+    assert person["events"][0]["at"] >= person["events"][1]["at"]
+    browser = await service.administrator()
+    for _ in range(12):
+        await browser.post(f"/v1/users/{id}/reinstate")
+        await browser.post(f"/v1/users/{id}/suspend")
+    person = (await client.get(f"/v1/users/{id}", headers=headers)).json()
+    assert len(person["events"]) == 20
+
+
 async def test_a_group_switches_its_members(service: Faces) -> None:
     """Managing Users: the flag for whoever is in a group now, and nobody else."""
-    made, token = await service.broker.syncing.add(service.project, "Acme", by="test")
+    made, token = await service.broker.configuring.add(service.project, "Acme", by="test")
     scim = {"Authorization": f"Bearer {token}", "Content-Type": "application/scim+json"}
     base, ids = f"/scim/v2/{made.id}", []
     for name in NAMES[:3]:

@@ -387,6 +387,7 @@ def upgrade() -> None:
         sa.Column("absent", sa.Text(), server_default="suspend", nullable=False),
         sa.Column("mapping_version", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("trouble", sa.Text(), nullable=True),
+        sa.Column("delta", sa.Text(), nullable=True),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("deleted_at", sa.BigInteger(), nullable=True),
@@ -1017,12 +1018,24 @@ def upgrade() -> None:
         ),
         sa.Column("decided_by", sa.Text(), nullable=True),
         sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "decision", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
+        sa.Column("steps", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "result IN ('created', 'updated', 'unchanged', 'suspended', 'deleted', 'staged', 'skipped', 'failed')",
             name=op.f("ck_records_result_known"),
         ),
         sa.PrimaryKeyConstraint("n", name=op.f("pk_records")),
         sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "ix_records_raw",
+        "records",
+        ["project_id", "name", "n"],
+        unique=False,
+        sqlite_where=sa.text("raw IS NOT NULL"),
+        postgresql_where=sa.text("raw IS NOT NULL"),
     )
     op.create_index("ix_records_resource", "records", ["project_id", "resource_id"], unique=False)
     op.create_index(
@@ -1179,6 +1192,14 @@ def upgrade() -> None:
         sqlite_autoincrement=False,
     )
     op.create_index("ix_runs_directory", "runs", ["project_id", "directory_id", "id"], unique=False)
+    op.create_index(
+        "ix_runs_open",
+        "runs",
+        ["project_id", "directory_id"],
+        unique=False,
+        sqlite_where=sa.text("state <> 'ended'"),
+        postgresql_where=sa.text("state <> 'ended'"),
+    )
     op.create_index("ix_runs_page", "runs", ["project_id", "id"], unique=False)
     op.create_index(
         "uq_runs_running",
@@ -1205,13 +1226,18 @@ def upgrade() -> None:
             "key", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
         ),
         sa.Column(
+            "digest", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
             "resource_n", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True
         ),
         sa.PrimaryKeyConstraint("run_id", "kind", "key", name=op.f("pk_seen")),
         sqlite_autoincrement=False,
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_seen_resource", "seen", ["run_id", "resource_n"], unique=False)
+    op.create_index(
+        "ix_seen_resource", "seen", ["run_id", "resource_n", "project_id"], unique=False
+    )
     op.create_table(
         "sessions",
         sa.Column(
@@ -1434,6 +1460,7 @@ def upgrade() -> None:
         ),
         sa.Column("licensed", sa.SmallInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("queue_seq", sa.BigInteger(), nullable=True),
+        sa.Column("queued_at", sa.BigInteger(), nullable=True),
         sa.Column(
             "user_authentication", sa.SmallInteger(), server_default=sa.text("1"), nullable=False
         ),
@@ -1459,13 +1486,35 @@ def upgrade() -> None:
             "(suspended_by IS NULL) = (status NOT IN ('suspended')) OR status = 'deleted'",
             name=op.f("ck_users_suspended_by_someone"),
         ),
-        sa.CheckConstraint("license IN ('none', 'held')", name=op.f("ck_users_license_known")),
+        sa.CheckConstraint(
+            "license <> 'withheld' OR status = 'suspended'",
+            name=op.f("ck_users_withheld_from_someone"),
+        ),
+        sa.CheckConstraint(
+            "license IN ('none', 'held', 'withheld')", name=op.f("ck_users_license_known")
+        ),
         sa.CheckConstraint(
             "status IN ('invited', 'queued', 'active', 'suspended', 'deleted')",
             name=op.f("ck_users_status_known"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_users")),
         sqlite_autoincrement=False,
+    )
+    op.create_index(
+        "ix_users_adoptable",
+        "users",
+        ["project_id", "adoptable"],
+        unique=False,
+        sqlite_where=sa.text("adoptable = 1"),
+        postgresql_where=sa.text("adoptable = 1"),
+    )
+    op.create_index(
+        "ix_users_detached",
+        "users",
+        ["project_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("detached_at IS NOT NULL"),
+        postgresql_where=sa.text("detached_at IS NOT NULL"),
     )
     op.create_index("ix_users_directory", "users", ["project_id", "directory_id"], unique=False)
     op.create_index("ix_users_external", "users", ["project_id", "external_id"], unique=False)

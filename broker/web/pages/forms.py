@@ -1,0 +1,72 @@
+"""A form as a browser sends it, read as strictly as a body of `/v1` and by the same reader."""
+
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from broker.domain.errors import Problem
+from broker.service.reading import Members
+from broker.web.api.wire import content
+from broker.web.errors import Malformed
+
+LIMIT = 64 * 1024
+MOST_FIELDS = 1_000
+MEDIA_TYPE = "application/x-www-form-urlencoded"
+TICKED = "yes"
+
+
+async def read(
+    request: Request,
+    *texts: str,
+    numbers: tuple[str, ...] = (),
+    ticks: tuple[str, ...] = (),
+    lists: tuple[str, ...] = (),
+) -> Members:
+    """The fields of a form, none but these, to be read in a `with`.
+
+    A field that was left empty is not there. A number is a whole one, a tick true or false, a list
+    has a text for each box that was ticked. Malformed where it is no form, Invalid with every
+    problem where a field is unknown, comes twice, or is no number.
+    """
+    said: dict[str, object] = dict.fromkeys(ticks, False) | {name: [] for name in lists}
+    members, seen = Members(said, ""), set[str]()
+    for name, value in _pairs(await content(request, LIMIT, needed=False, media_type=MEDIA_TYPE)):
+        held = said.get(name)
+        if isinstance(held, list):
+            held.append(value)
+        elif name in seen:
+            members.wrong(name, "repeated", f"{name} comes twice.")
+        elif name in ticks:
+            said[name] = value == TICKED
+        elif name in numbers and value:
+            said[name] = int(value) if _is_number(value) else value
+        elif value or name not in (*texts, *numbers):
+            said[name] = value
+        seen.add(name)
+    members.close(*texts, *numbers, *ticks, *lists)
+    return members
+
+
+async def nothing(request: Request) -> None:
+    """Demand that a form with a button alone says nothing."""
+    with await read(request):
+        pass
+
+
+def sentence(problem: Problem) -> str:
+    """What is wrong with one field, to whoever typed it."""
+    near = f" Did you mean {problem.did_you_mean}?" if problem.did_you_mean else ""
+    return problem.detail + near
+
+
+def _pairs(body: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
+        )
+    except ValueError:
+        raise Malformed("The form cannot be read.") from None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18

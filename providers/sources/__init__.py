@@ -1,0 +1,1 @@
+"""Directories we read: any SCIM 2.0 server, Microsoft Graph."""
