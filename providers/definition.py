@@ -11,6 +11,10 @@ from urllib.parse import urlsplit
 from providers.errors import HostRefused
 
 REHEARSAL = "rehearsal"
+PRINTABLE = " -~"
+"""Printable ASCII: VSCHAR of RFC 6749 appendix A, of which client secrets are made."""
+VISIBLE = "!-~"
+"""The same without the space: what a bearer token in a header may hold (RFC 9110 5.5)."""
 
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
@@ -48,6 +52,7 @@ class Field:
 
     `protected` fields are write-only and carry the lock (R43). `choices` closes the list of values.
     `integrations` names the variants that show the field (R36); empty means all of them.
+    `alphabet` is a range of characters, such as PRINTABLE; a value may hold no other.
     """
 
     name: str
@@ -60,6 +65,11 @@ class Field:
     default: str | None = None
     help: str = ""
     integrations: frozenset[str] = frozenset()
+    alphabet: str = ""
+
+    def takes(self, value: str) -> bool:
+        """Whether a value keeps to the field's alphabet, where it has one."""
+        return not self.alphabet or re.fullmatch(f"[{self.alphabet}]+", value) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,7 +226,7 @@ async def served(house: House, **more: Any) -> AsyncIterator[tuple[Puller, Simul
         settings = {"base_url": simulator.hr.url}
         await puller.configure(source={"kind": "scim", "settings": settings})
         origin = simulator.base_url
-        await house.db.write(_protect, house.project, puller.id, origin, TOKEN, SEAL)
+        await house.db.write(protect, house.project, puller.id, origin, TOKEN, SEAL)
         yield puller, simulator
         await egress.aclose()
 
@@ -241,7 +241,7 @@ async def tenant(house: House, **more: Any) -> AsyncIterator[tuple[Puller, Simul
         said = {"environment": "rehearsal", "tenant": "acme.example", "client_id": "app"}
         await puller.configure(source={"kind": "entra", "settings": said})
         where = simulator.base_url, TOKEN, SEAL, "client_secret"
-        await house.db.write(_protect, house.project, puller.id, *where)
+        await house.db.write(protect, house.project, puller.id, *where)
         yield puller, simulator
         await egress.aclose()
 
@@ -257,7 +257,7 @@ async def _puller(house: House, kinds: Kinds, **more: Any) -> Puller:
     return puller
 
 
-def _protect(
+def protect(
     tx: Transaction,
     project: str,
     id: str,
@@ -266,6 +266,7 @@ def _protect(
     seal: Seal,
     field: str = "token",
 ) -> None:
+    """Seal a protected field for that origin, past the form."""
     place = project, SECRETS, secret_row(id, field), "sealed"
     sealed = seal.seal(value.encode(), *place)
     protected.keep(tx, project, id, field, sealed, origin=origin, by="admin:setup")
@@ -289,7 +290,7 @@ async def read_from(db: Database, directory: str, simulator: Simulator, seal: Se
     source = {"kind": "scim", "settings": {"base_url": simulator.hr.url}}
     project = await db.read(_project, directory)
     await db.write(_set, project, directory, {"source": source, "holding": OPEN})
-    await db.write(_protect, project, directory, simulator.base_url, TOKEN, seal)
+    await db.write(protect, project, directory, simulator.base_url, TOKEN, seal)
 
 
 async def sync_now(db: Database, directory: str) -> str:

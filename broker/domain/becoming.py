@@ -111,8 +111,7 @@ def keep(user: User, moment: Moment) -> User:
         )
     if user.status is not Status.SUSPENDED or user.is_barred:
         return user
-    back = invite_back(user, moment) if user.was_active else invite(user, moment)
-    return replace(back, idp_active=user.idp_active)
+    return replace(_back(user, moment), idp_active=user.idp_active)
 
 
 def suspend_by_admin(user: User, moment: Moment) -> User:
@@ -129,7 +128,14 @@ def lift(user: User, moment: Moment) -> User:
     """As the directory wants it, now that no administrator objects."""
     if not user.idp_active:
         return suspend_by_directory(user, moment)
-    return invite_back(user, moment) if user.was_active else invite(user, moment)
+    return _back(user, moment)
+
+
+def _back(user: User, moment: Moment) -> User:
+    """As by U12 and U14; whoever adopts a detached person sends the letter (safety 12)."""
+    if user.was_active or not user.is_detached:
+        return invite_back(user, moment) if user.was_active else invite(user, moment)
+    return replace(invite_back(user, moment), accepted=False)
 
 
 def say_active(user: User, _moment: Moment) -> User:

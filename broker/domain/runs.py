@@ -163,9 +163,9 @@ class Run:
 
     `counts` and `warnings` are counted from the records; `reads`, `refused` and `unreadable` count
     requests that are no records. `last_at` is when the directory was last heard. `expected` is the
-    total, where it is known. `reason` is why it ended early, None where it ran to its end, and
-    `message` the same in words. `started_by` is whoever asked for it. `mapping_version` is the
-    mapping it used. `stopping` says that somebody asked it to end.
+    total, where it was told. `reason` is why it ended early, None where it ran to its end, and
+    `message` the same in words; of one that goes on, why it waits. `started_by` is whoever asked
+    for it. `mapping_version` is the mapping it used. `stopping` says that somebody asked it to end.
     """
 
     id: str
@@ -201,6 +201,11 @@ class Run:
     def is_provisional(self) -> bool:
         """Whether the word may still change."""
         return self.state is not State.ENDED
+
+    @property
+    def of_about(self) -> int | None:
+        """The total as far as it is known: None where nobody told, or where more came than that."""
+        return self.expected if (self.expected or 0) >= self.counts.total else None
 
     def rate_per_s(self, now: int) -> float:
         """Records a second, from its start until now or its end (R105)."""

@@ -11,6 +11,17 @@ from broker.domain.licenses import Licenses
 from broker.domain.users import Event, Status, SuspendedBy, User
 
 
+class Unadopted(Conflict):
+    """Nobody lets a person in for whom no directory speaks (safety 12)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This person has no directory any more.",
+            reason="user-detached",
+            next="Adopt this person into a directory first.",
+        )
+
+
 def after(
     user: User,
     event: Event,
@@ -111,7 +122,11 @@ def _is_undecided(user: User, _moment: Moment) -> bool:
 
 
 def _is_detached(user: User, _moment: Moment) -> bool:
-    return user.detached_at is not None
+    return user.is_detached
+
+
+def _refuse_detached(_user: User, _moment: Moment) -> User:
+    raise Unadopted()
 
 
 def _refuse_exhausted(_user: User, moment: Moment) -> User:
@@ -154,6 +169,9 @@ TAKES_LICENSE = frozenset({Event.LOGGED_IN, Event.PROMOTED, Event.ACTIVATED, Eve
 # The first row that fits answers. U1, U2 and U16 are `provisioned`; U17 is `Licenses.free`: a
 # capacity below use evicts nobody. A deleted person is in no row: nothing brings one back.
 TABLE = (
+    Row("safety 12", Event.LOGGED_IN, IN_USE, _is_detached, _refuse_detached),
+    Row("safety 12", Event.ACTIVATED, NOT_YET, _is_detached, _refuse_detached),
+    Row("safety 12", Event.INVITED_AGAIN, INVITED, _is_detached, _refuse_detached),
     Row("U3", Event.LOGGED_IN, INVITED, _comes_first, becoming.activate),
     Row("U4", Event.LOGGED_IN, INVITED, _always, becoming.queue),
     Row("U5", Event.LOGGED_IN, QUEUED | ACTIVE, _always, becoming.same),

@@ -150,9 +150,16 @@ class User:
         return self.status in (Status.SUSPENDED, Status.DELETED)
 
     @property
+    def is_detached(self) -> bool:
+        """Whether no directory speaks for this person, who stays out till one does (safety 12)."""
+        return self.detached_at is not None
+
+    @property
     def awaits_acceptance(self) -> bool:
-        """Whether this person has an invitation to accept; whoever comes back has none (U12)."""
-        return self.status is Status.INVITED and not self.accepted
+        """Whether this person has an invitation to accept; whoever comes back has none (U12), nor
+        has who is detached (safety 12).
+        """
+        return self.status is Status.INVITED and not self.accepted and not self.is_detached
 
     @property
     def is_exempt(self) -> bool:

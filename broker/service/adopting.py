@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from broker.db.database import Database, Transaction
+from broker.domain import user_states
 from broker.domain.callers import Caller
 from broker.domain.directories import Directory
 from broker.domain.errors import NotFound
 from broker.domain.mapping import Profile
 from broker.domain.users import DETACHED_LIMIT, Event, User
+from broker.service import consequences
 from broker.service.licensing import Licensing
 from broker.store import (
     audit,
@@ -75,7 +77,8 @@ def adopted(
     there is none, or nobody ticked them.
 
     externalId counts first, then userName. Id, status, license and place in the queue stay; what
-    a sign-in proved, tokens and logons only for the same issuer and externalId.
+    a sign-in proved, tokens and logons only for the same issuer and externalId. Who has not
+    accepted yet is invited again (U18).
     """
     project = directory.project
     if detached.adoptable(tx, project, external_id, profile.user_name) is None:
@@ -84,10 +87,7 @@ def adopted(
     user = detached.adoptable(tx, project, external_id, profile.user_name)
     if user is None:
         return None
-    issuer = projects.get(tx, project).oidc_issuer
-    same = external_id is not None and external_id == user.external_id
-    same = same and user.detached_issuer == issuer
-    if not same:
+    if not (same := _is_the_same(tx, user, external_id)):
         _forget(tx, user)
     taken = replace(
         user,
@@ -100,11 +100,28 @@ def adopted(
         version=user.version + 1,
         changed_at=tx.now,
     )
+    if taken.awaits_acceptance:
+        taken = _invited_again(tx, taken)
     users.change(tx, taken)
     detached.release(tx, project, user.id)
     actor, told = f"directory:{directory.id}", {"directory": directory.id, "kept_tokens": same}
     audit.append(tx, project, actor, "user.adopted", user.id, **told)
     events.append(tx, project, "user.adopted", user=user.id, **told)
+    return taken
+
+
+def _is_the_same(tx: Transaction, user: User, external_id: str | None) -> bool:
+    """Whether the same issuer speaks of the same externalId as before."""
+    issuer = projects.get(tx, user.project).oidc_issuer
+    named = external_id is not None and external_id == user.external_id
+    return named and user.detached_issuer == issuer
+
+
+def _invited_again(tx: Transaction, user: User) -> User:
+    """A new epoch with its letter: the link of before was withdrawn."""
+    again = user_states.after(user, Event.INVITED_AGAIN, now=tx.now)
+    taken = replace(again.user, version=user.version)
+    consequences.carry_out(tx, taken, again.effects)
     return taken
 
 

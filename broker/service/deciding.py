@@ -39,7 +39,8 @@ class Deciding:
         """Release and reject these records by number, None for all that are left; how many wait on.
 
         What is decided is carried out in the background, and with the last of it the run ends.
-        Conflict `run-not-held` where the run holds nothing, `not-staged` where a record does not.
+        Conflict `run-not-held` where the run holds nothing, `run-decided` with who did where
+        all of it was decided before, `not-staged` where a record holds nothing.
         Only in an administrator's session (safety 27).
         """
         caller.require_administrator()
@@ -118,6 +119,12 @@ def _deciding(
         raise NotFound()
     if not runs.decide(tx, project, id, by):
         raise Conflict("The run holds no changes that wait for a decision.", reason="run-not-held")
+    if not held.undecided(tx, project, id):
+        raise Conflict(
+            f"All that the run held was decided by {held.decider(tx, project, id) or 'nobody'}.",
+            reason="run-decided",
+            next="Follow the run: what was decided is being carried out.",
+        )
     decided = {}
     said = (Decision.REJECTED, reject), (Decision.RELEASED, release)
     for decision, numbers in sorted(said, key=lambda each: each[1] is None):  # the rest comes last

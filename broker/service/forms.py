@@ -206,6 +206,10 @@ def _wrong(one: Field, value: object, pointer: str) -> Problem | None:
         return Problem(pointer, "too_long", f"{one.label}: at most {VALUE_LIMIT} characters.")
     if any(names.is_hidden(character) for character in value):
         return Problem(pointer, "hidden_character", f"{one.label} holds a hidden character.")
+    if not one.takes(value):
+        kept = "printable ASCII" if one.takes(" ") else "printable ASCII without spaces"
+        detail = f"{one.label}: {kept} alone can be sent. Copy it from the source again."
+        return Problem(pointer, "wrong_character", detail)
     choices = [choice.value for choice in one.choices]
     if choices and value not in choices:
         near = get_close_matches(value, choices, n=1)

@@ -8,6 +8,7 @@ from broker.domain.callers import Caller, Kind
 from broker.domain.errors import BrokerError, Conflict, Forbidden, NotFound, Unknown
 from broker.domain.invitations import Invitation, Standing
 from broker.domain.letters import salutation
+from broker.domain.user_states import Unadopted
 from broker.domain.users import Status, User
 from broker.service.licensing import Licensing, Login
 from broker.store import audit, invitations, licenses, projects, users
@@ -71,7 +72,8 @@ class Inviting:
     async def link(self, caller: Caller, user_id: str) -> Link:
         """The link of the person's open invitation, to be handed over by an administrator.
 
-        Conflict where there is none that works: it expired, or the person has come in or gone.
+        Conflict where there is none that works: it expired, or the person has come in, gone or
+        lost their directory (safety 12).
         """
         caller.require("users:admin")
         return await self.db.write(self._showing, caller, user_id)
@@ -112,6 +114,8 @@ class Inviting:
 
     def _showing(self, tx: Transaction, caller: Caller, user_id: str) -> Link:
         user = users.get(tx, caller.project, user_id)
+        if user.is_detached and not user.is_gone:
+            raise Unadopted()
         found = invitations.of(tx, user)
         if found is None or not user.awaits_acceptance:
             raise Conflict(
@@ -174,10 +178,10 @@ def _over(found: Invitation, user: User, now: int) -> BrokerError | None:
             return _closed("used", "This link was used.", "Sign in as usual: it works once.")
         case Standing.EXPIRED:
             return _closed("expired", "This link has expired.", ASK)
-        case Standing.WITHDRAWN if user.status is Status.INVITED:
+        case Standing.WITHDRAWN if user.status is Status.INVITED and not user.is_detached:
             newest = "Use the newest letter you have."
             return _closed("replaced", "There is a newer invitation.", newest)
-        case Standing.OPEN if not user.is_gone:
+        case Standing.OPEN if not (user.is_gone or user.is_detached):
             return None
         case _:
             return _closed("withdrawn", "This invitation was withdrawn.", ASK)

@@ -7,7 +7,7 @@ from hashlib import blake2b
 import orjson
 
 from broker.db.database import Transaction
-from broker.domain.clock import DAY
+from broker.domain.clock import DAY, SECOND, rfc3339
 from broker.domain.directories import Directory
 from broker.domain.errors import BrokerError
 from broker.domain.pulls import Place
@@ -61,7 +61,7 @@ class Keeping:
         runs.go_on(
             tx, project, run, str(place), expected=sum(known) or None if place.anew else None
         )
-        jobs.add(tx, JOB, project, run=run, directory=id)
+        jobs.add(tx, JOB, project, once=f"{JOB}:{run}", run=run, directory=id)
         return run
 
     def keep(
@@ -83,6 +83,18 @@ class Keeping:
         runs.go_on(tx, run.project, run.id, str(place), unchanged=unchanged, expected=expected)
         return replace(on, place=place)
 
+    def wait(self, tx: Transaction, job: Job, place: Place, wait: int) -> Place | None:
+        """Keep what keeps the source from being read, and tell it with when it is asked again: in
+        `wait` microseconds. None where the run goes on no more.
+        """
+        found = _still(tx, job)
+        if found is None:
+            return None
+        again = rfc3339((tx.now + wait) // SECOND * SECOND)
+        told = f"The source cannot be read: {place.why}. It is asked again at {again}."
+        runs.go_on(tx, found[0].project, found[0].id, str(place), message=told)
+        return place
+
     def resume(self, tx: Transaction, job: Job, tries: int) -> tuple[Directory, Place] | None:
         """Where the run stands, begun there once more; None where it goes on no more, or ends here
         because that was tried more often than `tries`, or because its mapping cannot be used (R4).
@@ -101,7 +113,7 @@ class Keeping:
             ending(tx, run, Ending.MAPPING_UNLOADABLE, message=str(wrong))
             return None
         place = replace(place, tries=place.tries + 1)
-        runs.go_on(tx, run.project, run.id, str(place))
+        runs.go_on(tx, run.project, run.id, str(place), message=run.message)
         return directory, place
 
     def _beginning(self, tx: Transaction, directory: Directory) -> Place:

@@ -53,13 +53,17 @@ class Licensing:
     db: Database
 
     async def log_in(self, project: str, subject: Subject, by: str) -> Login:
-        """This person has just signed in (U3 to U5); NotFound, or Conflict where they may not."""
+        """This person has just signed in (U3 to U5); NotFound, or Conflict where they may not,
+        `user-detached` while no directory speaks for them (safety 12).
+        """
         return await self.db.write(self._logging_in_as, project, subject, by)
 
     def logging_in(self, tx: Transaction, project: str, user_id: str, by: str) -> Login:
         """The same in the caller's transaction."""
         user = users.get(tx, project, user_id)
-        if user.is_active:  # most logins change nothing and wait for nobody
+        if (
+            user.is_active and not user.is_detached
+        ):  # most logins change nothing and wait for nobody
             return Login(user, None, "You are active.")
         if user.is_gone:
             raise Conflict(

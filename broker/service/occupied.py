@@ -4,18 +4,19 @@ from broker.db.database import Transaction
 from broker.domain.directories import Directory
 from broker.domain.errors import Conflict
 from broker.domain.runs import Run, State
-from broker.store import runs
+from broker.store import held, runs
 
 
 class Occupied(Conflict):
     """The directory has a run that is not over; `run` of the problem names it."""
 
-    def __init__(self, run: Run) -> None:
-        if run.state is State.HELD:
+    def __init__(self, run: Run, *, waits: bool = False) -> None:
+        """`waits` says that it does for a decision."""
+        if waits:
             what, next = "Its last run waits for a decision.", "Release or reject what it holds."
         else:
             what, next = "A run of this directory is going on.", "Follow it, or stop it first."
-        reason = "run-held" if run.state is State.HELD else "run-running"
+        reason = "run-held" if waits else "run-running"
         super().__init__(what, reason=reason, next=next)
         self.more = {"run": run.id}
 
@@ -25,4 +26,6 @@ def occupied(tx: Transaction, directory: Directory) -> Conflict:
     going = runs.current(tx, directory.project, directory.id)
     if going is None:
         return Conflict("A run of this directory has just ended; ask again.", reason="run-running")
-    return Occupied(going)
+    is_held = going.state is State.HELD  # while what was decided is carried out, nothing waits
+    waits = is_held and held.undecided(tx, directory.project, going.id) > 0
+    return Occupied(going, waits=waits)

@@ -226,13 +226,14 @@ class Pulling:
 
     async def _disturbed(self, job: Job, going: Going, error: ProviderError) -> Exception:
         """Come again later; or, once that was tried long enough or is hopeless, end the run."""
+        log.warning("source disturbed", run=going.run, code=error.provider_code)
         tries = max(going.place.tries, 1)
         if isinstance(error, tuple(ENDINGS)) or tries > len(self.waits):
             return await self._ended(job, error)
         place = replace(going.place, tries=tries, why=str(error))
-        await self._write(job, going, place, nothing)
         wished = (getattr(error, "retry_after_s", None) or 0) * SECOND
         wait = max(self.waits[tries - 1], min(wished, LONGEST_WAIT))
+        _on(await self._db.write(self.keeping.wait, job, place, wait))
         return Later(error.provider_code, after=wait)
 
     async def _ended(self, job: Job, error: Exception) -> Over:

@@ -7,7 +7,7 @@ from broker.domain.callers import Caller
 from broker.domain.directories import Directory
 from broker.domain.errors import Conflict
 from broker.domain.runs import Run, Trigger
-from broker.service.occupied import Occupied
+from broker.service.occupied import occupied
 from broker.service.pulling import Pulling
 from broker.service.reapplying import Reapplying
 from broker.store import audit, directories, runs
@@ -37,8 +37,8 @@ class Starting:
                 reason="directory-disabled",
                 next="Enable it, then sync.",
             )
-        if (going := runs.current(tx, directory.project, directory.id)) is not None:
-            raise Occupied(going)
+        if runs.current(tx, directory.project, directory.id) is not None:
+            raise occupied(tx, directory)
         begin = self.pulling.begin if directory.source else self.reapplying.begin
         return begin(tx, directory, trigger, by)
 

@@ -10,6 +10,7 @@ from broker.domain.clock import HOUR
 from broker.domain.directories import Directory
 from broker.domain.errors import BrokerError, Conflict, NotFound
 from broker.domain.mapping import Warning
+from broker.domain.pulls import Place
 from broker.domain.runs import Ending, Issue, Kind, Record, Result, Run, State, Trigger, is_over
 from broker.service.refusals import Attempted, explained, when_unavailable
 from broker.store import audit, directories, events, held, jobs, leavers, records, retries, runs
@@ -207,10 +208,12 @@ def ending(
     and nobody pushes the same again. What failed and may heal is tried again later, `tries` being
     how often it was tried by itself already.
     """
+    if run.kind is Kind.PULL and run.state is State.RUNNING and run.message and run.place:
+        message = message or Place.of(run.place).why  # no longer when it would be asked again
     project, about = run.project, {"run": run.id, "directory": run.directory}
     waits = reason is None or run.kind is Kind.PUSH or leavers.waits(tx, project, run.id)
     if waits and reason is not Ending.DELETED and (waiting := held.undecided(tx, project, run.id)):
-        if runs.hold(tx, project, run.id, reason):
+        if runs.hold(tx, project, run.id, reason, message):
             events.append(tx, project, "run.held", **about, changes=waiting)
         return
     if not runs.end(tx, project, run.id, reason, message):
@@ -239,6 +242,7 @@ def _stopping(tx: Transaction, caller: Caller, id: str) -> RunView:
     if run.kind is Kind.PUSH:
         ending(tx, run, Ending.STOPPED)
     else:
+        jobs.hurry(tx, project, f"{run.kind}:{id}")  # its row before the run's, as who works does
         runs.stop(tx, project, id)
     audit.append(tx, project, caller.actor, "run.stopped", id)
     return _run(tx, project, id)

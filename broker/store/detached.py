@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from broker.db.database import Transaction
 from broker.domain.users import User
-from broker.store import rows
+from broker.store import letters, rows
 from broker.store.users import from_row
 from scim.fold import fold
 
@@ -22,8 +22,19 @@ def count(tx: Transaction, project: str, directory: str) -> int:
 def detach(tx: Transaction, project: str, directory: str, issuer: str | None) -> None:
     """Let go of the living people of a directory: who they are, status and license stay.
 
-    Tombstones stay its own: what it deleted it deleted. Nobody is ticked.
+    Tombstones stay its own: what it deleted it deleted. Nobody is ticked. Open invitations end
+    with their letters: nobody comes in through a directory that is gone (safety 12).
     """
+    sql = """
+        UPDATE invitations SET voided_at = :now
+         WHERE project_id = :project AND accepted_at IS NULL AND voided_at IS NULL
+           AND user_id IN (
+               SELECT id FROM users
+                WHERE project_id = :project AND directory_id = :directory AND status = 'invited')
+        RETURNING user_id
+    """
+    for row in tx.all(sql, project=project, directory=directory, now=tx.now):
+        letters.void_invitations(tx, project, row["user_id"])
     sql = """
         UPDATE users
            SET directory_id = NULL, detached_at = :now, detached_issuer = :issuer, adoptable = 0,

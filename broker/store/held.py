@@ -51,6 +51,17 @@ def undecided(tx: Transaction, project: str, run: str) -> int:
     return int(row["left_over"]) if row else 0
 
 
+def decider(tx: Transaction, project: str, run: str) -> str | None:
+    """Who decided last about what a run held; None where nobody did."""
+    sql = """
+        SELECT decided_by FROM records
+         WHERE project_id = :project AND run_id = :run AND decided_by IS NOT NULL
+         ORDER BY decided_at DESC, n DESC LIMIT 1
+    """
+    row = tx.find(sql, project=project, run=run)
+    return row["decided_by"] if row else None
+
+
 def decided(tx: Transaction, project: str, run: str, limit: int) -> list[tuple[int, Record]]:
     """Changes of a run that are decided and not carried out yet, with their numbers."""
     sql = """

@@ -107,6 +107,15 @@ def later(tx: Transaction, job: Job, error: str, *, after: int | None = None) ->
     tx.run(sql, id=job.id, attempt=job.attempt, due=tx.now + wait, error=error)
 
 
+def hurry(tx: Transaction, project: str, once: str) -> None:
+    """Let the open job of that name be claimed now, also where somebody has it: a lease is over."""
+    sql = """
+        UPDATE jobs SET due_at = :now, lease_until = NULL, attempt = attempt + 1
+         WHERE project_id = :project AND once = :once AND done_at IS NULL AND dead_at IS NULL
+    """
+    tx.run(sql, project=project, once=once, now=tx.now)
+
+
 def dead(tx: Transaction, job: Job, error: str) -> None:
     """It will not happen; its secret is erased."""
     sql = """

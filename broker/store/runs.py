@@ -104,14 +104,16 @@ def go_on(
     *,
     unchanged: int = 0,
     expected: int | None = None,
+    message: str | None = None,
 ) -> None:
-    """Keep where a run goes on (R10), with what it found unchanged on the way to there."""
+    """Keep where a run goes on (R10), what it found unchanged on the way, and why it waits now."""
     sql = """
-            UPDATE runs SET place = :place, unchanged = unchanged + :unchanged,
+            UPDATE runs SET place = :place, unchanged = unchanged + :unchanged, message = :message,
                             expected = COALESCE(CAST(:expected AS bigint), expected)
              WHERE project_id = :project AND id = :id
     """
-    tx.run(sql, project=project, id=id, place=place, unchanged=unchanged, expected=expected)
+    more = {"unchanged": unchanged, "expected": expected, "message": message}
+    tx.run(sql, project=project, id=id, place=place, **more)
 
 
 def begin_anew(tx: Transaction, project: str, id: str, mapping_version: int) -> None:
@@ -132,14 +134,16 @@ def stop(tx: Transaction, project: str, id: str) -> None:
     tx.run(sql, project=project, id=id)
 
 
-def hold(tx: Transaction, project: str, id: str, reason: Ending | None = None) -> bool:
+def hold(
+    tx: Transaction, project: str, id: str, reason: Ending | None = None, message: str | None = None
+) -> bool:
     """Let a run wait for a decision about the changes it holds (R5); False where it is over."""
     sql = """
-            UPDATE runs SET state = 'held', held_at = :now, reason = :reason
+            UPDATE runs SET state = 'held', held_at = :now, reason = :reason, message = :message
              WHERE project_id = :project AND id = :id AND state = 'running' RETURNING id
     """
-    why = reason.value if reason else None
-    return bool(tx.find(sql, project=project, id=id, now=tx.now, reason=why))
+    why = {"reason": reason.value if reason else None, "message": message}
+    return bool(tx.find(sql, project=project, id=id, now=tx.now, **why))
 
 
 def decide(tx: Transaction, project: str, id: str, by: str) -> bool:
@@ -152,15 +156,11 @@ def decide(tx: Transaction, project: str, id: str, by: str) -> bool:
 
 
 def end(
-    tx: Transaction,
-    project: str,
-    id: str,
-    reason: Ending | None = None,
-    message: str | None = None,
+    tx: Transaction, project: str, id: str, reason: Ending | None = None, message: str | None = None
 ) -> bool:
     """End a run, running or held; False where it has ended already."""
     sql = """
-            UPDATE runs SET state = 'ended', ended_at = :now, message = :message,
+            UPDATE runs SET state = 'ended', ended_at = :now, message = COALESCE(:message, message),
                             reason = COALESCE(:reason, reason)
              WHERE project_id = :project AND id = :id AND state <> 'ended' RETURNING id
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import orjson
 
 from providers import redaction
-from providers.definition import Field
+from providers.definition import VISIBLE, Field
 from providers.egress import Answer, Egress
 from providers.errors import ClientMisconfigured, SourceBroken, TryLater
 from providers.oauth2 import TRANSIENT_STATUS, retry_after
@@ -46,8 +47,13 @@ async def ask(
     """GET within a minute and 16 MiB decoded; TryLater with the code `too-large` beyond them.
 
     What is neither a good answer nor a refusal of just this request raises: TryLater for 429, 5xx
-    and bodies that are no JSON object, SourceBroken for redirects, ClientMisconfigured for 401.
+    and bodies that are no JSON object, SourceBroken for redirects, ClientMisconfigured for 401 and
+    for a token no header can hold.
     """
+    if re.fullmatch(f"[{VISIBLE}]+", token.reveal()) is None:
+        raise ClientMisconfigured(
+            "token-unsendable", "No header can hold the token: enter it anew."
+        )
     headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": accept}
     answer = await egress.get(url, headers=headers, total_s=PAGE_S, limit=PAGE_LIMIT)
     status = answer.status

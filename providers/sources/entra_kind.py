@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from providers.definition import REHEARSAL, Choice, Field, Section, origin_of_url
+from providers.definition import PRINTABLE, REHEARSAL, Choice, Field, Section, origin_of_url
 from providers.definition import Kind as Holds
 from providers.egress import Egress
 from providers.secret import Secret
@@ -86,6 +86,7 @@ class EntraKind:
                 Holds.SECRET,
                 protected=True,
                 required=True,
+                alphabet=PRINTABLE,
             ),
             Field(
                 "fields",

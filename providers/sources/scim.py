@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 from urllib.parse import quote, urlsplit
 
-from providers.definition import Field, Section, origin_of_url
+from providers.definition import VISIBLE, Field, Section, origin_of_url
 from providers.definition import Kind as Holds
 from providers.egress import Egress
 from providers.errors import (
@@ -186,7 +186,15 @@ class ScimKind:
             required=True,
             help="What stands before /Users, such as https://hr.example.com/scim/v2.",
         ),
-        Field("token", "Token", Section.GENERAL, Holds.SECRET, protected=True, required=True),
+        Field(
+            "token",
+            "Token",
+            Section.GENERAL,
+            Holds.SECRET,
+            protected=True,
+            required=True,
+            alphabet=VISIBLE,
+        ),
     )
 
     def check(self, settings: Mapping[str, str]) -> tuple[Problem, ...]:

@@ -117,7 +117,7 @@ def run_shown(run: Run) -> dict[str, Any]:
         "counts": asdict(run.counts) | {"total": run.counts.total},
         "warnings": run.warnings,
         "requests": {"reads": run.reads, "refused": run.refused, "unreadable": run.unreadable},
-        "progress": {"processed": run.counts.total, "expected": run.expected},
+        "progress": {"processed": run.counts.total, "expected": run.of_about},
     }
 
 

@@ -21,12 +21,13 @@ async def read(
     numbers: tuple[str, ...] = (),
     ticks: tuple[str, ...] = (),
     lists: tuple[str, ...] = (),
+    needed: tuple[str, ...] = (),
 ) -> Members:
     """The fields of a form, none but these, to be read in a `with`.
 
     A field that was left empty is not there. A number is a whole one, a tick true or false, a list
-    has a text for each box that was ticked. Malformed where it is no form, Invalid with every
-    problem where a field is unknown, comes twice, or is no number.
+    has a text for each box that was ticked; what is `needed` comes, if empty. Malformed where it
+    is no form, Invalid with every problem where a field is unknown, comes twice, or is no number.
     """
     said: dict[str, object] = dict.fromkeys(ticks, False) | {name: [] for name in lists}
     members, seen = Members(said, ""), set[str]()
@@ -43,6 +44,9 @@ async def read(
         elif value or name not in (*texts, *numbers):
             said[name] = value
         seen.add(name)
+    for name in needed:
+        if name not in seen:
+            members.wrong(name, "required", f"{name} is needed.")
     members.close(*texts, *numbers, *ticks, *lists)
     return members
 

@@ -36,11 +36,14 @@ class LicensePages:
         return await self._page(request, caller)
 
     async def change(self, request: Request, caller: Caller) -> Response:
-        form = await forms.read(request, "promotion", numbers=("capacity",), ticks=("strict",))
+        number = ("capacity",)
+        form = await forms.read(
+            request, "promotion", numbers=number, ticks=("strict",), needed=number
+        )
         try:
             with form as said:
                 capacity = said.number_or_none("capacity", least=0)
-                promotion = said.choice("promotion", tuple(Promotion), default=Promotion.AUTO)
+                promotion = said.choice("promotion", tuple(Promotion), default=None)
                 strict = said.yes("strict", default=False)
             await self.licensing.capacity(
                 caller, capacity, promotion=Promotion(promotion or ""), strict=strict

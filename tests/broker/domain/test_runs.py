@@ -87,6 +87,14 @@ def test_success_means_that_nothing_went_wrong(
     assert word is not Status.PARTIAL_SUCCESS or counts.applied
 
 
+@pytest.mark.parametrize(
+    ("expected", "shown"), [(None, None), (0, None), (4, None), (5, 5), (9, 9)]
+)
+def test_no_more_is_processed_than_is_expected(expected: int | None, shown: int | None) -> None:
+    """R105: a total that more records came than is none, and is not shown."""
+    assert replace(RUN, counts=Counts(created=5), expected=expected).of_about == shown
+
+
 def test_an_open_run_shows_a_provisional_word() -> None:
     """The word follows the counts while the window is open (building.md)."""
     later = replace(RUN, counts=Counts(created=1, failed=1))

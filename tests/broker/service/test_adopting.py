@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 
 from broker.db.database import Database, Transaction
+from broker.db.seal import Hasher
 from broker.domain.callers import Caller, Kind
 from broker.domain.clock import DAY
 from broker.domain.errors import Conflict, Forbidden, NotFound
+from broker.domain.subjects import Subject
 from broker.domain.users import License, Status, SuspendedBy, User
 from broker.service.adopting import Adopting
+from broker.service.inviting import Inviting
 from broker.service.removing import Removing
 from broker.store import detached, identities, logons, projects, users
 from tests import pushing
@@ -315,3 +318,75 @@ async def test_a_person_who_is_queued_keeps_the_place(house: House, again: Pushe
     assert (await house.person(kim.id)).queue_seq == kim.queue_seq
     with pytest.raises(Conflict):
         await house.licensing.activate(house.administrator, kim.id)
+
+
+async def test_nobody_lets_a_detached_person_in(house: House) -> None:
+    """Safety 12: neither a login, whatever its subject, nor an administrator lets anybody in who
+    is detached, active or not; status, license and place stay as they are.
+    """
+    await house.licensing.capacity(house.administrator, 1)
+    kim, lee = await left(house, KIM, {"userName": "lee", "externalId": "x-2"})
+    assert (kim.status, lee.status) == (Status.ACTIVE, Status.QUEUED)
+    admin, licensing = house.administrator, house.licensing
+    for refused in (
+        *(house.log_in(kim.id), house.log_in(lee.id)),
+        licensing.log_in(house.project, Subject(user_id=kim.id), "key:test"),
+        licensing.activate(admin, lee.id),
+    ):
+        with pytest.raises(Conflict) as found:
+            await refused
+        assert found.value.reason == "user-detached"
+        assert found.value.next == "Adopt this person into a directory first."
+    assert [await house.person(each.id) for each in (kim, lee)] == [kim, lee]
+    await licensing.suspend(admin, kim.id)
+    assert (await house.person(lee.id)).status is Status.ACTIVE  # U6 passes nobody over
+
+
+async def test_open_invitations_end_with_the_directory(house: House, again: Pusher) -> None:
+    """Safety 12, U18: the link that left says that it was withdrawn, its letter is void, and there
+    is no other; whoever adopts the person sends a new one, which works.
+    """
+    inviting = Inviting(house.db, Hasher(b"k" * 32), house.licensing, "https://broker.example")
+    admin = house.administrator
+    async with pushing.calling(house, "Old") as push:
+        kim = (await created(push, KIM))["id"]
+    secret = (await inviting.link(admin, kim)).url.rpartition("/")[2]
+    await Removing(house.db, house.licensing).delete(admin, push.directory.id, "Old")
+    for refused, reason in (
+        (inviting.page(secret, None), "invitation-withdrawn"),
+        (inviting.accept(secret, None), "invitation-withdrawn"),
+        (inviting.link(admin, kim), "user-detached"),
+        (inviting.invite(admin, kim), "user-detached"),
+        (house.licensing.activate(admin, kim), "user-detached"),
+        (house.log_in(kim), "user-detached"),
+    ):
+        with pytest.raises(Conflict) as found:
+            await refused
+        assert found.value.reason == reason
+    letters = "SELECT state FROM letters WHERE project_id = :project ORDER BY created_at, id"
+    assert await house.rows(letters) == [{"state": "void"}]
+    (row,) = await house.rows("SELECT voided_at FROM invitations WHERE project_id = :project")
+    assert row["voided_at"] is not None
+    await adopting(house).tick(admin, [kim])
+    await again.user("kim", externalId="x-1")
+    person = await house.person(kim)
+    assert (person.status, person.invite_epoch) == (Status.INVITED, 2)
+    assert await house.rows(letters) == [{"state": "void"}, {"state": "waiting"}]
+    new = (await inviting.link(admin, kim)).url.rpartition("/")[2]
+    assert (await inviting.page(new, None)).must_sign_in
+    assert (await house.log_in(kim)).user.is_active
+
+
+async def test_who_is_back_but_detached_gets_no_letter(house: House) -> None:
+    """Safety 12, U11: reinstated, a detached person is invited as before, and no letter leaves
+    with a link that would be refused.
+    """
+    async with pushing.calling(house, "Old") as push:
+        kim = (await created(push, KIM))["id"]
+    admin = house.administrator
+    await Removing(house.db, house.licensing).delete(admin, push.directory.id, "Old")
+    await house.licensing.suspend(admin, kim)
+    back = await house.licensing.reinstate(admin, kim)
+    assert (back.status, back.invite_epoch, back.accepted) == (Status.INVITED, 1, False)
+    letters = await house.rows("SELECT state FROM letters WHERE project_id = :project")
+    assert letters == [{"state": "void"}]

@@ -14,6 +14,7 @@ from broker.domain.errors import Conflict, Forbidden, NotFound
 from broker.domain.runs import Decision, Ending, Record, Result, Run, State, Status
 from broker.domain.users import Status as UserStatus
 from broker.service.deciding import Deciding
+from broker.service.occupied import Occupied
 from broker.service.syncing import ending
 from broker.store import jobs, records, runs
 from tests import pushing
@@ -182,6 +183,44 @@ async def test_what_is_not_held_cannot_be_decided(
     await push.user("lee")
     with pytest.raises(Conflict, match="no changes that wait"):
         await deciding.decide(runner.caller, (await house.run()).run.id, release=None)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"release": None}, {"reject": None}, {"reject": [1]}, {"release": None, "reject": [1]}],
+    ids=["all", "none", "one", "all but one"],
+)
+async def test_what_somebody_else_decided_is_decided(
+    house: House,
+    push: Pusher,
+    runner: Runner,
+    deciding: Deciding,
+    words: dict[str, list[int] | None],
+) -> None:
+    """R6: while all that was held is being carried out, a second decision is refused with who
+    made the first, and changes nothing; a sync is told that a run goes on, not that it waits (R7).
+    """
+    run = await held(house, push, runner)
+    lines = await staged(house, run)
+    words = {word: said and [lines[0][0]] for word, said in words.items()}
+    sync = pushing.starting(house).sync
+    with pytest.raises(Occupied) as waits:
+        await sync(runner.caller, push.directory.id)
+    assert waits.value.reason == "run-held"
+    (n, _), *_ = lines
+    assert await deciding.decide(runner.caller, run.id, release=None, reject=[n]) == 0
+    other = Caller(Kind.ADMINISTRATOR, house.project, "second", session="s")
+    with pytest.raises(Conflict, match=runner.caller.actor) as refused:
+        await deciding.decide(other, run.id, **words)
+    assert refused.value.reason == "run-decided"
+    with pytest.raises(Occupied) as goes_on:
+        await sync(runner.caller, push.directory.id)
+    assert (goes_on.value.reason, goes_on.value.more) == ("run-running", {"run": run.id})
+    await runner.work()
+    run = (await runner.view(run.id)).run
+    assert (run.state, run.decided_by) == (State.ENDED, runner.caller.actor)
+    assert (run.counts.deleted, run.counts.skipped) == (4, 1)
+    assert len(await told(house, "run.decided")) == 1
 
 
 async def test_another_replica_carries_on(

@@ -6,9 +6,11 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from structlog.testing import capture_logs
 
+from broker.db.database import Transaction
 from broker.demo.world import Trouble
-from broker.domain.clock import MINUTE, SECOND
+from broker.domain.clock import MINUTE, SECOND, micros
 from broker.domain.directories import State as Standing
 from broker.domain.errors import Conflict
 from broker.domain.runs import Ending, State, Status
@@ -18,8 +20,8 @@ from broker.store.jobs import Job
 from providers.errors import ClientMisconfigured, PlaceGone, SourceBroken, TryLater
 from providers.sources.reading import Page
 from tests.clocks import MovableClock
-from tests.pulling import Puller, person, served, written
-from tests.pushing import House
+from tests.pulling import Puller, person, protect, served, written
+from tests.pushing import SEAL, House
 from tests.waiting import until
 
 PAGES = [Page([person(n)]) for n in range(3)]
@@ -192,12 +194,95 @@ async def test_a_pull_ends_after_the_record_it_is_at(
     await puller.configure(**columns)
     if stop:
         await house.syncing.stop(house.administrator, run)
+        job = await house.db.write(jobs.claim)
+        assert job is not None
     await puller.pulling.pull(job)
     view = await house.syncing.run(house.project, run)
     assert (view.run.reason, view.run.status) == (reason, Status.PARTIAL_SUCCESS)
-    assert view.run.counts.created == 1
+    assert (view.run.counts.created, view.run.message) == (1, str(LATER))
     assert source.asked == [None, "1"]
     assert await house.rows("SELECT key FROM seen WHERE project_id = :project") == []
+
+
+async def test_a_pull_that_waits_says_why_and_ends_at_once(house: House) -> None:
+    """R105, stop: the cause and when it is asked again, and a line in the log; a stop takes effect
+    without more waiting, and the cause stays.
+    """
+    puller, source = await written(house, *PAGES)
+    object.__setattr__(puller.pulling, "waits", (15 * MINUTE,))
+    source.troubles["1"] = [LATER]
+    run = await puller.begin()
+    with capture_logs() as lines:
+        await _put_off(puller)
+    (due,) = await house.rows("SELECT due_at FROM jobs WHERE project_id = :project")
+    said = (await house.syncing.run(house.project, run)).run.message or ""
+    cause, again = said.removesuffix(".").split(". It is asked again at ")
+    assert cause == f"The source cannot be read: {LATER}"
+    assert abs(micros(again) - due["due_at"]) < MINUTE
+    line = {"event": "source disturbed", "run": run, "code": "unreachable", "log_level": "warning"}
+    assert lines == [line]
+    assert await house.db.write(jobs.claim) is None
+    await house.syncing.stop(house.administrator, run)
+    async with puller.working():
+        view = await puller.over(run)
+    assert (view.run.reason, view.run.message) == (Ending.STOPPED, str(LATER))
+    assert source.asked == [None, "1"]
+
+
+async def _put_off(puller: Puller) -> None:
+    """Let the source disturb the pull, as the worker does."""
+    job = await puller.house.db.write(jobs.claim)
+    assert job is not None
+    with pytest.raises(Later) as later:
+        await puller.pulling.pull(job)
+    await puller.house.db.write(_later, job, later.value.after)
+
+
+def _later(tx: Transaction, job: Job, after: int | None) -> None:
+    jobs.later(tx, job, "unreachable", after=after)
+
+
+async def test_disabling_a_directory_keeps_why_its_run_waited(house: House) -> None:
+    """R9: the run ends with its cause, and says no longer when it would be asked again."""
+    puller, source = await written(house, *PAGES)
+    source.troubles[None] = [LATER]
+    run = await puller.begin()
+    await _put_off(puller)
+    await house.configuring.disable(house.administrator, puller.id)
+    view = await house.syncing.run(house.project, run)
+    assert (view.run.reason, view.run.message) == (Ending.DISABLED, str(LATER))
+
+
+async def test_going_on_clears_why_it_waited(house: House) -> None:
+    """R105: once the source is read again nothing is left of what disturbed it."""
+    puller, source = await written(house, *PAGES)
+    source.troubles["1"] = [LATER]
+    view = await puller.pull()
+    assert (view.run.reason, view.run.message) == (None, None)
+
+
+async def test_a_stop_reaches_a_run_whoever_has_it(house: House) -> None:
+    """Stop: the lease of who reads a page is over, so that nobody puts the job off once more."""
+    puller, _ = await written(house, *PAGES)
+    run = await puller.begin()
+    reading = await house.db.write(jobs.claim)
+    assert reading is not None
+    await house.syncing.stop(house.administrator, run)
+    await house.db.write(_later, reading, MINUTE)
+    job = await house.db.write(jobs.claim)
+    assert job is not None
+    await puller.pulling.pull(job)
+    assert (await house.run()).run.reason is Ending.STOPPED
+
+
+async def test_a_token_no_header_can_hold_ends_the_run(house: House) -> None:
+    """R4: it is no network that failed, and asking again would not help."""
+    async with served(house) as (puller, simulator):
+        where = house.project, puller.id, simulator.base_url, "tök\u200ben", SEAL
+        await house.db.write(protect, *where)
+        view = await puller.pull()
+        assert view.run.reason is Ending.CREDENTIALS_REFUSED
+        assert simulator.hr.calls.total() == 0
 
 
 async def test_who_lost_the_lease_writes_nothing_more(house: House, clock: MovableClock) -> None:

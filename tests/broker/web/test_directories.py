@@ -73,6 +73,33 @@ async def test_a_source_shows_no_secret(service: Faces, key: dict[str, str]) -> 
     assert gone.json()["source"] is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "status"),
+    [
+        ("scim", "token", "with space", 422),
+        ("scim", "token", "trailing ", 422),
+        ("scim", "token", "naïve", 422),
+        ("entra", "client_secret", "naïve", 422),
+        ("entra", "client_secret", "with space", 201),
+    ],
+)
+async def test_a_secret_that_cannot_be_sent_is_not_kept(
+    service: Faces, key: dict[str, str], kind: str, field: str, value: str, status: int
+) -> None:
+    """R4, api.md: 422 at the save, with the field and what to do; the value is not told again."""
+    fields = {"base_url": "https://hr.example"}
+    if kind == "entra":
+        fields = {"environment": "global", "tenant": "acme.example", "client_id": "app"}
+    said = {"name": "Read", "source": {"kind": kind, "fields": fields | {field: value}}}
+    answer = await service.client.post(PATH, json=said, headers=key)
+    assert answer.status_code == status
+    assert value not in answer.text
+    if status == 422:
+        (problem,) = answer.json()["errors"]
+        assert problem["pointer"] == f"/source/fields/{field}"
+        assert "Copy it from the source again" in problem["detail"]
+
+
 async def test_the_limit_is_an_administrators(service: Faces, key: dict[str, str]) -> None:
     """Safety 27: no key raises what one run may end; in a session it is changed part by part, and
     a count of null gives the share its say again.

@@ -461,6 +461,18 @@ async def test_a_certificate_error_is_told_in_a_sentence(tmp_path: Path) -> None
     assert there.heads == []
 
 
+@pytest.mark.parametrize("token", ["naïve", "with space", "trailing ", "line\n", "…", ""])
+async def test_a_token_no_header_can_hold_is_a_wrong_setting(token: str) -> None:
+    """R4, RFC 9110 5.5: ClientMisconfigured before anything is sent, and the token is not told."""
+    async with peer(says("200 OK", b"{}")) as there:
+        egress = Egress(origins=[there.origin])
+        with pytest.raises(ClientMisconfigured, match="token-unsendable") as refused:
+            await Scim(egress, there.origin, Secret(token)).page(None)
+        await egress.aclose()
+    assert there.heads == []
+    assert not token or token not in str(refused.value)
+
+
 async def test_the_token_goes_to_the_source_as_a_bearer_token() -> None:
     """RFC 6750: every request carries it in its header, none in its address."""
     async with peer(says("200 OK", b'{"totalResults": 0}')) as there:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from broker.domain.subjects import Subject
 from tests.broker.web.pages.conftest import Desk
 from tests.browsing import read
-from tests.faces import Faces
+from tests.faces import BROWSER, Faces
 
 HERE = "/admin/licenses"
 
@@ -81,3 +83,23 @@ async def test_no_number_is_refused_where_it_was_typed(desk: Desk) -> None:
     assert page.answer.status_code == 422
     assert "Nothing was changed" in page
     assert 'value="-1"' in page.html
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [{}, {"capacity": "7"}, {"promotion": "auto"}, {"capacity": "7", "promotion": ""}],
+    ids=["nothing", "no promotion", "no capacity", "empty promotion"],
+)
+async def test_a_form_that_lacks_a_field_changes_nothing(desk: Desk, sent: dict[str, str]) -> None:
+    """R130: a missing number is not "any number", nor a missing word the first one: 422, as below
+    `/v1`; an empty number is any.
+    """
+    page = await desk.read(HERE)
+    page = await page.press("Change number", capacity="3", promotion="manual", strict=True)
+    licensing, project = desk.service.broker.licensing, desk.service.project
+    before = await licensing.state(project)
+    answer = await page.client.post(HERE, data=sent, headers=BROWSER)
+    assert answer.status_code == 422
+    assert await licensing.state(project) == before
+    await page.press("Change number", capacity="")
+    assert (await licensing.state(project)).capacity is None
