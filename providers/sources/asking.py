@@ -6,18 +6,19 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import orjson
 
 from providers import redaction
 from providers.definition import VISIBLE, Field
 from providers.egress import Answer, Egress
-from providers.errors import ClientMisconfigured, SourceBroken, TryLater
+from providers.errors import ClientMisconfigured, PlaceGone, SourceBroken, TryLater
 from providers.oauth2 import TRANSIENT_STATUS, retry_after
 from providers.secret import Secret
 from providers.sources.reading import Found, Kind, Problem
 
+P = TypeVar("P", bound="Placed")
 PAGE_LIMIT = 16 * 1024 * 1024
 PAGE_S = 60.0
 PERSON_LIMIT = 256 * 1024
@@ -164,3 +165,22 @@ class Trail:
             raise SourceBroken("endless", "The source gives page after page and comes to no end.")
         moved = steps & (steps - 1) == 0
         return replace(self, steps=steps, empty=empty, mark=digest if moved else self.mark)
+
+
+class Placed(Protocol):
+    """A place in one source."""
+
+    @property
+    def source(self) -> str: ...
+
+
+def place_of(kind: Callable[..., P], text: str, source: str) -> P:
+    """The place of this kind a page told; PlaceGone where it is none of this source's."""
+    try:
+        said = orjson.loads(text)
+        place = kind(**{**said, "trail": Trail(**said["trail"])})
+    except (ValueError, TypeError, KeyError):
+        place = None
+    if place is None or place.source != source:
+        raise PlaceGone("unknown-place", "This is no place in this source.")
+    return place

@@ -28,7 +28,7 @@ from providers.errors import (
     Unclassified,
 )
 from providers.secret import Secret
-from providers.sources.asking import Heard, Trail, Unreadable, ask, broken, listed, sifted
+from providers.sources.asking import Heard, Trail, Unreadable, ask, broken, listed, place_of, sifted
 from providers.sources.entra_fields import SELECTED, TRANSLATED, found
 from providers.sources.reading import Found, Kind, Page
 
@@ -60,14 +60,7 @@ class Place:
     @classmethod
     def of(cls, text: str, source: str) -> Place:
         """The place a page told; PlaceGone where it is none of this source's."""
-        try:
-            said = orjson.loads(text)
-            place = cls(**{**said, "trail": Trail(**said["trail"])})
-        except (ValueError, TypeError, KeyError):
-            place = None
-        if place is None or place.source != source:
-            raise PlaceGone("unknown-place", "This is no place in this source.")
-        return place
+        return place_of(cls, text, source)
 
     def __str__(self) -> str:
         return orjson.dumps(asdict(self)).decode()

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 import orjson
 
-from providers.errors import PlaceGone, SourceBroken
-from providers.sources.asking import Trail
+from providers.errors import SourceBroken
+from providers.sources.asking import Trail, place_of
 from providers.sources.reading import Kind
 
 LARGEST_PAGE = 500
@@ -53,14 +53,7 @@ class Place:
     @classmethod
     def of(cls, text: str, source: str) -> Place:
         """The place a page told; PlaceGone where it is none of this source's."""
-        try:
-            said = orjson.loads(text)
-            place = cls(**{**said, "trail": Trail(**said["trail"])})
-        except (ValueError, TypeError, KeyError):
-            place = None
-        if place is None or place.source != source:
-            raise PlaceGone("unknown-place", "This is no place in this source.")
-        return place
+        return place_of(cls, text, source)
 
     def __str__(self) -> str:
         return orjson.dumps(asdict(self)).decode()
