@@ -262,7 +262,7 @@ async def test_a_new_source_is_looked_at_anew(house: House, push: Pusher) -> Non
     await house.configuring.change(admin, id, Said(source=scim()))
     troubled = replace((await shown(house, id)).directory, trouble="credentials-refused")
     await house.db.write(directories.change, troubled)
-    view = await house.configuring.change(admin, id, Said(source=scim(token="a newer one")))
+    view = await house.configuring.change(admin, id, Said(source=scim(token="a-newer-one")))
     assert view.directory.trouble is None
 
 

@@ -10,9 +10,9 @@ from broker.db.database import Database, Transaction
 from broker.domain.callers import Caller, Kind
 from broker.domain.errors import Conflict, Forbidden
 from broker.domain.runs import Kind as RunKind
-from broker.domain.runs import Run
+from broker.domain.runs import Record, Result, Run
 from broker.service.sourcing import SourceSaid
-from broker.store import runs
+from broker.store import records, runs
 from tests import pushing
 from tests.pushing import House
 
@@ -88,6 +88,8 @@ async def test_sync_now_waits_for_a_decision(house: House) -> None:
     run = await begun(house, directory.id)
 
     def holding(tx: Transaction) -> bool:
+        leaver = Record("", "User", Result.STAGED, tx.now, name="kim", held=Result.SUSPENDED)
+        assert records.append(tx, house.project, directory.id, leaver)
         return runs.hold(tx, house.project, run.id)
 
     assert await house.db.write(holding)
