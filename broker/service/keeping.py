@@ -13,11 +13,12 @@ from broker.domain.errors import BrokerError
 from broker.domain.pulls import Place
 from broker.domain.runs import Ending, Kind, Result, Run, Trigger
 from broker.service import proposing
+from broker.service.going import going_on
 from broker.service.hosting import Hosting
 from broker.service.occupied import occupied
 from broker.service.syncing import ending
 from broker.service.taking import KINDS, Taking
-from broker.store import directories, held, jobs, pages, runs, seen, sourced
+from broker.store import held, jobs, pages, runs, seen, sourced
 from broker.store.jobs import Job
 from broker.store.pages import Where
 from broker.store.resources import Shelf
@@ -74,7 +75,7 @@ class Keeping:
         expected: int | None = None,
     ) -> Going | None:
         """Do something and keep the place it leads to; None where the run goes on no more."""
-        found = _still(tx, job)
+        found = going_on(tx, job, job.data["run"])
         if found is None:
             return None
         run, directory = found
@@ -87,7 +88,7 @@ class Keeping:
         """Keep what keeps the source from being read, and tell it with when it is asked again: in
         `wait` microseconds. None where the run goes on no more.
         """
-        found = _still(tx, job)
+        found = going_on(tx, job, job.data["run"])
         if found is None:
             return None
         again = rfc3339((tx.now + wait) // SECOND * SECOND)
@@ -99,7 +100,7 @@ class Keeping:
         """Where the run stands, begun there once more; None where it goes on no more, or ends here
         because that was tried more often than `tries`, or because its mapping cannot be used (R4).
         """
-        found = _still(tx, job)
+        found = going_on(tx, job, job.data["run"])
         if found is None:
             return None
         run, directory = found
@@ -136,7 +137,7 @@ class Keeping:
         """Carry out some of what needs no decision; once that is done, end the run, or hold it
         (R5). `wrong`: the next record cannot be carried out, and says why.
         """
-        found = _still(tx, job)
+        found = going_on(tx, job, job.data["run"])
         if found is None:
             return None
         run, directory = found
@@ -178,28 +179,12 @@ class Keeping:
 
     def end(self, tx: Transaction, job: Job, reason: Ending, message: str) -> None:
         """End the run for what its source said; refused credentials are trouble for all to see."""
-        found = _still(tx, job)
+        found = going_on(tx, job, job.data["run"])
         if found is not None:
             run, directory = found
             if reason is Ending.CREDENTIALS_REFUSED:
                 sourced.trouble(tx, run.project, directory.id, message)
             ending(tx, run, reason, message=message)
-
-
-def _still(tx: Transaction, job: Job) -> tuple[Run, Directory] | None:
-    """The run that goes on and its directory, the job's lease extended; None where it is over,
-    ends here because somebody said so (R8, R9), or is another process's by now.
-    """
-    project = job.project or ""
-    run = runs.going(tx, project, job.data["run"]) if jobs.extend(tx, job) else None
-    if run is None:
-        return None
-    directory = directories.find(tx, project, run.directory)
-    if directory is not None and directory.is_enabled and not run.stopping:
-        return run, directory
-    disabled = Ending.DELETED if directory is None else Ending.DISABLED
-    ending(tx, run, Ending.STOPPED if run.stopping else disabled)
-    return None
 
 
 def nothing(_tx: Transaction, _taking: Taking) -> None:

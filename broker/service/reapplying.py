@@ -10,7 +10,8 @@ from broker.domain.callers import Caller
 from broker.domain.clock import MINUTE
 from broker.domain.directories import Directory
 from broker.domain.errors import BrokerError, Conflict, Invalid, NotFound
-from broker.domain.runs import Ending, Kind, Record, Result, Run, State, Trigger
+from broker.domain.runs import Ending, Kind, Record, Result, State, Trigger
+from broker.service.going import going_on
 from broker.service.hosting import Hosting
 from broker.service.occupied import occupied
 from broker.service.remapping import Remapping
@@ -161,7 +162,7 @@ class Reapplying:
         return run
 
     def _leaving(self, tx: Transaction, job: Job, id: str) -> None:
-        going = self._going(tx, job, id)
+        going = going_on(tx, job, id)
         if going is not None:
             ending(tx, going[0], tries=job.data["tries"])
 
@@ -171,7 +172,7 @@ class Reapplying:
         """Try each of these records again; whether the run goes on after them."""
         for n in failed:
             take_turns()
-            going = await self._db.write(self._going, job, run)
+            going = await self._db.write(going_on, job, run)
             if going is None:
                 return False
             await self._once_more(going[1], n)
@@ -214,7 +215,7 @@ class Reapplying:
         """Map the next people again, all in one transaction with the place behind them; whether
         there may be more. With `error` the next one alone is written down as failed by it.
         """
-        going = self._going(tx, job, id)
+        going = going_on(tx, job, id)
         if going is None:
             return False
         run, directory = going
@@ -233,21 +234,6 @@ class Reapplying:
         unchanged = Remapping.of(self.hosting, directory).each(tx, found, mapping, error)
         runs.go_on(tx, run.project, id, str(found[-1][0].n), unchanged=unchanged)
         return True
-
-    def _going(self, tx: Transaction, job: Job, id: str) -> tuple[Run, Directory] | None:
-        """A run that may go on, and its directory, the job's lease extended; None where it is over,
-        or ends here because somebody said so (R8, R9).
-        """
-        project = job.project or ""
-        run = runs.going(tx, project, id) if jobs.extend(tx, job) else None
-        if run is None:
-            return None
-        directory = directories.find(tx, project, run.directory)
-        if directory is not None and directory.is_enabled and not run.stopping:
-            return run, directory
-        disabled = Ending.DELETED if directory is None else Ending.DISABLED
-        ending(tx, run, Ending.STOPPED if run.stopping else disabled)
-        return None
 
     def _people(self, directory: Directory) -> Shelf:
         return Shelf(directory.project, directory.id, "User")
