@@ -1,27 +1,44 @@
 """What a provider can do, as small protocols, and the few values that pass between it and us."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-from providers.definition import Definition, Environment
+from providers.definition import Definition
+from providers.places import Environment
 from providers.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """Who we are at one program: a connector's environment, OAuth client and redirect URI.
+    """Who we are at one program: a connector's environment, its fields and redirect URI.
 
     `origin` is what `environment.origin_of(...)` gave for the host the administrator chose; all
-    secrets of the registration go there and nowhere else (safety 18).
+    secrets of the registration go there and nowhere else (safety 18). `fields` are the open
+    values, `secrets` the protected ones, opened, by name. `relay` names the way out (R42).
     """
 
     environment: Environment
     origin: str
-    client_id: str
-    client_secret: Secret | None
     redirect_uri: str
     fields: Mapping[str, str]
+    secrets: Mapping[str, Secret] = field(default_factory=dict)
+    integration: str | None = None
+    relay: str | None = None
+
+    @property
+    def client_id(self) -> str:
+        """Our name at the program's authorization server."""
+        return self.fields.get("client_id", "")
+
+    @property
+    def client_secret(self) -> Secret | None:
+        return self.secrets.get("client_secret")
+
+    @property
+    def base(self) -> str:
+        """The origin, and the path below which everything of the program is."""
+        return self.origin + self.environment.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +55,9 @@ class TokenResponse:
 
     `refresh_token` is None where the program sent none: the one we hold stays good.
     `expires_in_s` is None where nobody said: the definition's `assumed_lifetime_s` counts; 0 where
-    the program itself calls the token over. `account` is known after an exchange.
+    the program itself calls the token over. `account` is known after an exchange. `token_type`
+    stands before the token in `Authorization` (RFC 9110 §11.4): Bearer, or Basic.
+    `grant_expires_in_s` is the life of the refresh token, where the program tells it.
     """
 
     access_token: Secret
@@ -47,6 +66,8 @@ class TokenResponse:
     scopes: tuple[str, ...]
     base_url: str | None
     account: Account | None
+    token_type: str = "Bearer"
+    grant_expires_in_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +108,13 @@ class CanAuthorize(Protocol):
         state: str,
         challenge: str,
         scopes: tuple[str, ...] = (),
+        claims: str | None = None,
     ) -> str:
-        """Where the browser goes: code flow, PKCE S256, this state, exactly our redirect URI."""
+        """Where the browser goes: code flow, PKCE S256, this state, exactly our redirect URI.
+
+        `scopes` come on top of the program's own. `claims` is what its last answer demanded of the
+        person (K7).
+        """
 
     async def exchange(
         self, registration: Registration, *, answer: Mapping[str, str], verifier: Secret
@@ -111,11 +137,25 @@ class CanRefresh(Protocol):
 
 
 @runtime_checkable
+class CanMint(Protocol):
+    """An access token for which nobody signs in (`Source.MINTED`)."""
+
+    async def mint(self, registration: Registration, person: str | None) -> TokenResponse:
+        """A new one, for the person the program knows by that name; None: for the connector user.
+
+        At most 10 seconds; every failure is one of the classes in `errors`; `account` is known.
+        """
+
+
+@runtime_checkable
 class CanRevoke(Protocol):
     """Tell the program that a grant is over."""
 
     async def revoke(self, registration: Registration, token: Secret) -> None:
-        """Afterwards the token is dead there; a token that was dead before is fine too."""
+        """Afterwards the token is dead there; a token that was dead before is fine too.
+
+        A program that knows no revocation of one grant is not asked for anything.
+        """
 
 
 @runtime_checkable

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cache
-from urllib.parse import urlsplit
 
-from providers.errors import HostRefused
+from providers.places import Environment, origin_of_url
 
 REHEARSAL = "rehearsal"
+RELAY = "relay"
+"""The field of Relay Options: the name of one of the operator's relays (R42, safety 20)."""
 PRINTABLE = " -~"
 """Printable ASCII: VSCHAR of RFC 6749 appendix A, of which client secrets are made."""
 VISIBLE = "!-~"
 """The same without the space: what a bearer token in a header may hold (RFC 9110 5.5)."""
-
-_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 
 class Section(StrEnum):
@@ -38,6 +37,31 @@ class Kind(StrEnum):
     TEXT = "text"
 
 
+class Source(StrEnum):
+    """How whoever a step runs as comes to an access token."""
+
+    REFRESH = "refresh_token"
+    """Somebody signed in at the program once; a refresh token stands for them (RFC 6749 §6)."""
+    MINTED = "minted"
+    """Made, or asked for, whenever it is needed, out of what the connector holds: client
+    credentials, a signed assertion, an account of its own. Nobody signs in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """Where the tokens of people and of the connector user come from.
+
+    `people` None: nobody can authenticate themselves there, so user authentication cannot be
+    switched on (R20, R24).
+    """
+
+    people: Source | None
+    connector_user: Source
+
+
+SIGN_IN = Method(Source.REFRESH, Source.REFRESH)
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One of a closed list: its value on the wire and its words on the page."""
@@ -53,6 +77,9 @@ class Field:
     `protected` fields are write-only and carry the lock (R43). `choices` closes the list of values.
     `integrations` names the variants that show the field (R36); empty means all of them.
     `alphabet` is a range of characters, such as PRINTABLE; a value may hold no other.
+    `when` shows the field only beside a value of another one: (its name, the value) (R41).
+    `binds` says that what is sealed goes to the place this value names, as it does to the
+    environment's host: another value demands the protected fields again (safety 18).
     """
 
     name: str
@@ -66,6 +93,14 @@ class Field:
     help: str = ""
     integrations: frozenset[str] = frozenset()
     alphabet: str = ""
+    when: tuple[str, str] | None = None
+    binds: bool = False
+
+    def is_shown(self, integration: str | None, values: Mapping[str, object]) -> bool:
+        """Whether the form has this field, under an integration and with these open values."""
+        if self.integrations and integration not in self.integrations:
+            return False
+        return self.when is None or values.get(self.when[0]) == self.when[1]
 
     def takes(self, value: str) -> bool:
         """Whether a value keeps to the field's alphabet, where it has one."""
@@ -86,10 +121,11 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """A named variant that chooses which fields show (R36)."""
+    """A named variant that chooses which fields show, and how tokens come about (R36)."""
 
     name: str
     label: str
+    method: Method = SIGN_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,55 +138,15 @@ class StepType:
 
 
 @dataclass(frozen=True, slots=True)
-class Environment:
-    """Where a program lives: one fixed origin, or a host the administrator types.
-
-    `typed` patterns say what may be typed, `answers` which hosts the program's own answers may
-    name (safety 19); `*` stands for one part of a host name without dots.
-    """
-
-    name: str
-    label: str
-    origin: str | None
-    typed: tuple[str, ...] = ()
-    answers: tuple[str, ...] = ()
-    misread: tuple[tuple[str, str], ...] = ()
-
-    def origin_of(self, typed: str | None = None) -> str:
-        """The origin everything of this connector goes to; HostRefused names what is wrong."""
-        if self.origin is not None:
-            if typed:
-                raise HostRefused("host-not-asked", f"{self.label} has its own host")
-            return self.origin
-        host = (typed or "").strip().removeprefix("https://").removesuffix("/")
-        if host.isascii() and _fits(self.typed, host.lower()):
-            return "https://" + host.lower()
-        for ending, hint in self.misread:
-            if host.lower().endswith(ending):
-                raise HostRefused("host-refused", hint)
-        wanted = " or ".join(self.typed)
-        raise HostRefused("host-refused", f"the host must look like {wanted}, and nothing else")
-
-    def trusted(self, url: object) -> str:
-        """A URL out of the program's answer, once its host is known to be theirs (safety 19)."""
-        if isinstance(url, str) and (where := origin_of_url(url)) is not None:
-            if where == self.origin:
-                return url
-            scheme, _, host = where.partition("://")
-            if scheme == "https" and _fits(self.answers, host):
-                return url
-        raise HostRefused(
-            "answer-host-refused", "the answer names a host that is not the program's"
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Definition:
     """Everything the broker needs to know of a kind of program before it speaks to it.
 
     `test` says in one sentence what the Test button proves (R50). `assumed_lifetime_s` is the life
     of an access token whose program tells none; a grant unused for `keep_alive_s` is refreshed.
-    `warnings` stand on the form for good (R47 to R49).
+    `warnings` stand on the form for good (R47 to R49). `method` holds where no integration says
+    another. `idle_s` is how long the program keeps an unused grant, None for ever. `person_field`
+    is the field that names the suffix of the logons people are minted for (safety 20). `rehearsal`
+    is the path below which the simulator plays the program.
     """
 
     kind: str
@@ -165,11 +161,34 @@ class Definition:
     integrations: tuple[Integration, ...] = ()
     single_per_project: bool = False
     warnings: tuple[str, ...] = ()
+    method: Method = SIGN_IN
+    idle_s: int | None = None
+    person_field: str | None = None
+    rehearsal: str = ""
 
     @property
     def user_authentication(self) -> bool:
         """Whether any step of this program can run as the person (R20)."""
         return any(step.user_authentication for step in self.step_types)
+
+    def method_of(self, integration: str | None) -> Method:
+        """Where tokens come from under one integration."""
+        return next(
+            (one.method for one in self.integrations if one.name == integration), self.method
+        )
+
+    def lets_people(self, integration: str | None) -> bool:
+        """Whether people can authenticate themselves under that integration (R20, R24)."""
+        return self.user_authentication and self.method_of(integration).people is not None
+
+    def shown(self, integration: str | None, values: Mapping[str, object]) -> tuple[Field, ...]:
+        """The fields of a form filled with these open values, section by section (R36, R37)."""
+        return tuple(
+            field
+            for section in Section
+            for field in self.fields
+            if field.section is section and field.is_shown(integration, values)
+        )
 
     def environment(self, name: str) -> Environment | None:
         return next((place for place in self.environments if place.name == name), None)
@@ -188,32 +207,7 @@ class Definition:
         origin = origin_of_url(simulator)
         if origin is None:
             raise ValueError("the simulator is named by an http or https origin")
-        place = Environment(REHEARSAL, f"Rehearsal ({origin.split('://')[1]})", origin)
+        label = f"Rehearsal ({origin.split('://')[1]})"
+        path = self.rehearsal
+        place = Environment(REHEARSAL, label, origin, path=path, api=origin + path)
         return replace(self, environments=(*self.environments, place))
-
-
-def origin_of_url(url: str) -> str | None:
-    """`scheme://host[:port]` of a web address; None where it is not one or names a user."""
-    if not url.isascii() or any(ord(c) <= 32 or c in '\\"<>' for c in url):
-        return None
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        return None
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    if port is None or port == {"http": 80, "https": 443}[parts.scheme]:
-        return f"{parts.scheme}://{host}"
-    return f"{parts.scheme}://{host}:{port}"
-
-
-def _fits(patterns: tuple[str, ...], host: str) -> bool:
-    return len(host) <= 253 and any(_compiled(pattern).fullmatch(host) for pattern in patterns)
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """`*` is one stretch of a host name without a dot; everything else stands for itself."""
-    return re.compile(_LABEL.join(re.escape(part) for part in pattern.split("*")))

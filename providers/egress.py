@@ -14,8 +14,8 @@ import httpx
 import orjson
 
 from providers.certificates import flaw_of
-from providers.definition import origin_of_url
 from providers.errors import HostRefused, ProviderError, TryLater
+from providers.places import origin_of_url
 
 CONNECT_S = 3.0
 TOTAL_S = 10.0

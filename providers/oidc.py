@@ -10,11 +10,11 @@ from urllib.parse import quote_plus, urlsplit
 
 from providers import jwt, oauth2
 from providers.claims import Claims, Expected
-from providers.definition import origin_of_url
 from providers.egress import Answer, Egress
 from providers.errors import ClientMisconfigured, HostRefused, NotProven, TryLater
 from providers.jwt import KeySet, PublicKey
 from providers.kept import Kept
+from providers.places import origin_of_url
 from providers.secret import Secret
 
 SCOPES = ("openid", "profile", "email")

@@ -66,6 +66,7 @@ class Salesforce:
         state: str,
         challenge: str,
         scopes: tuple[str, ...] = (),
+        claims: str | None = None,
     ) -> str:
         return oauth2.authorize_url(
             registration.origin + "/services/oauth2/authorize",
@@ -74,6 +75,7 @@ class Salesforce:
             scopes=_wanted(scopes),
             state=state,
             challenge=challenge,
+            more={"claims": claims} if claims else None,
         )
 
     async def exchange(

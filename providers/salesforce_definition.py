@@ -1,15 +1,7 @@
 """What Salesforce declares: its hosts, its form, its wizard's question, its step types."""
 
-from providers.definition import (
-    Choice,
-    Definition,
-    Environment,
-    Field,
-    Kind,
-    Option,
-    Section,
-    StepType,
-)
+from providers.definition import Choice, Definition, Field, Kind, Option, Section, StepType
+from providers.places import Environment
 
 # My Domain hosts, plain and partitioned (sandboxes, developer editions, scratch orgs …°).
 MY_DOMAINS = (
@@ -103,6 +95,7 @@ DEFINITION = Definition(
     ),
     test="Asks the token endpoint whether it knows this consumer key and secret.",
     assumed_lifetime_s=15 * 60,  # the shortest session timeout an org can choose
+    idle_s=14 * 24 * 3600,  # the policy of the owner's document; an org may choose another
     keep_alive_s=7 * 24 * 3600,  # well inside the policy "expire if unused for 14 days" (R74)
     single_per_project=True,
     warnings=(

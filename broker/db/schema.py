@@ -358,7 +358,7 @@ table("connectors", key("id", primary_key=True), key("project_id"), words("name"
     key("name_key"), words("description", ""), key("type"), maybe_words("integration"),
     maybe_words("environment"),  # JSON
     words("options", "{}"), words("fields", "{}"),  # never a protected one
-    maybe_words("origin"),  # where sealed values may go (safety 18)
+    maybe_words("origin"),  # where sealed values may go: origin and what binds (safety 18)
     key("state"), maybe_words("reason"),
     maybe_key("disabled_from"),  # the state to come back to (C10)
     flag("user_authentication"), maybe_key("policy"),
@@ -397,13 +397,19 @@ table("tokens", key("id", primary_key=True), key("project_id"), key("connector_i
     maybe_moment("unclassified_since"),
     maybe_moment("rejected_at"),  # the last 401 a caller told us of (K11)
     maybe_moment("due_at"),  # when the background refreshes it (T13, K9)
+    flag("minted"),  # nobody signs in for it: no refresh token
+    words("token_type", "Bearer"), count("asked"),  # the version a step was last given
+    maybe_moment("ends_at"),  # when the grant lapses unless it is refreshed
+    maybe_key("told"),  # the last reason somebody was told of: once a reason
+    count("throttled"),  # how often the provider said 429 (R49)
     flag("frozen"), moment("created_at"), moment("changed_at"),
     one_of("state", "valid", "expired", "needs_reauth", "revoked", "unreadable"),
     UniqueConstraint("connector_id", "user_id"),
     unique_where("uq_tokens_account", "connector_id", "account",
         where="account IS NOT NULL AND state <> 'revoked'"),
     Index("ix_tokens_user", "project_id", "user_id"),
-    index_where("ix_tokens_due", "project_id", "due_at", where="due_at IS NOT NULL"))
+    index_where("ix_tokens_due", "project_id", "due_at", where="due_at IS NOT NULL"),
+    index_where("ix_tokens_ends", "project_id", "ends_at", where="ends_at IS NOT NULL"))
 
 table("links", key("id", primary_key=True), key("project_id"),
     key("connector_id"),  # '' where a link completes an action

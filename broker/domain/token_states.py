@@ -192,6 +192,8 @@ def _holding(token: TokenSet, grant: Grant, now: int) -> TokenSet:
         base_url=grant.base_url or token.base_url,
         account=token.account or grant.account,
         account_display=grant.account_display or token.account_display,
+        token_type=grant.token_type,
+        ends_at=grant.ends_at,
         claims=None,
         failures=0,
         retry_at=None,

@@ -31,7 +31,8 @@ class Grant:
     """What a provider gave; the tokens are sealed, opaque bytes.
 
     `refresh` None keeps the refresh token there is, `account` None the account (K4).
-    `expires_at` counts from our clock, never from the provider's.
+    `expires_at` counts from our clock, never from the provider's; `ends_at` is when the grant
+    itself ends unless it is refreshed before, None where nobody says.
     """
 
     access: bytes
@@ -42,6 +43,8 @@ class Grant:
     base_url: str | None = None
     account: str | None = None
     account_display: str = ""
+    token_type: str = "Bearer"
+    ends_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,10 @@ class TokenSet:
     immutable account: the first one is pinned. `fence` numbers the leases, `version` the tokens.
     `journal` is the keyed hash of the refresh token in flight, written before the provider is
     called and cleared by its answer. `claims` goes into the next link (K7). A `frozen` one is
-    still refreshed elsewhere (import).
+    still refreshed elsewhere (import). A `minted` one has no refresh token and needs none: nobody
+    signs in for it. `asked` is the version a step was last given: the background refreshes that
+    one ahead of its end. `ends_at` is when the grant lapses unless it is refreshed, `told` the last
+    reason somebody was told of, `throttled` how often the provider said 429 (R49).
     """
 
     id: str
@@ -84,6 +90,17 @@ class TokenSet:
     unclassified: int = 0
     unclassified_since: int | None = None
     rejected_at: int | None = None
+    minted: bool = False
+    token_type: str = "Bearer"
+    asked: int = 0
+    ends_at: int | None = None
+    told: str | None = None
+    throttled: int = 0
+
+    @property
+    def is_renewable(self) -> bool:
+        """Whether an access token can be had without the person."""
+        return self.minted or self.refresh is not None
 
     def standing(self, now: int) -> State:
         """The state at this moment: a valid one may be expiring or expired by the clock."""
@@ -103,7 +120,7 @@ class TokenSet:
         """Whether to refresh it now, if nobody else is at it."""
         return (
             self.standing(now) in (State.EXPIRING, State.EXPIRED)
-            and self.refresh is not None
+            and self.is_renewable
             and not self.frozen
             and (self.retry_at is None or now >= self.retry_at)
         )
@@ -111,7 +128,7 @@ class TokenSet:
     def is_dead(self, now: int) -> bool:
         """Whether only a person, or the missing key, can make it usable again."""
         standing = self.standing(now)
-        return standing in DEAD or (standing is State.EXPIRED and self.refresh is None)
+        return standing in DEAD or (standing is State.EXPIRED and not self.is_renewable)
 
     def is_leased(self, now: int) -> bool:
         """Whether somebody else is refreshing it (K5)."""

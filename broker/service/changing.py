@@ -140,7 +140,7 @@ def switch(
         before,
         enabled=enabled,
         policy=policy or before.policy,
-        supported=definition.user_authentication,
+        supported=definition.lets_people(before.integration),
         now=tx.now,
     )
     connectors.change(tx, connector)
@@ -236,7 +236,7 @@ def _move(
     """C9 and safety 18: nothing sealed for the old origin is ever sent to the new one."""
     needed = [
         Problem(f"/fields/{field.name}", "required", f"{field.label} is needed for the new host.")
-        for field in forms.shown_fields(definition, changed.integration)
+        for field in definition.shown(changed.integration, changed.fields)
         if field.protected and field.required and field.name not in secrets
     ]
     if needed:

@@ -9,8 +9,9 @@ from broker.domain import names
 from broker.domain.connectors import Connector
 from broker.domain.errors import Invalid, Problem
 from broker.domain.names import Name
-from providers.definition import Definition, Field, Section
+from providers.definition import Definition, Field
 from providers.errors import HostRefused
+from providers.places import binding_of, bound_by
 from providers.secret import Secret
 
 DESCRIPTION_LIMIT = 1000
@@ -52,7 +53,7 @@ def filled(
     if len(said.description or "") > DESCRIPTION_LIMIT:
         detail = f"The description is longer than {DESCRIPTION_LIMIT} characters."
         problems.append(Problem("/description", "too_long", detail))
-    shown = shown_fields(definition, integration)
+    shown = definition.shown(integration, open_values(before.fields, said.fields or {}))
     fields, protected = values(shown, before.fields, said.fields or {}, problems)
     after = replace(
         before,
@@ -61,7 +62,9 @@ def filled(
         description=description,
         integration=integration,
         environment=environment,
-        origin=origin,
+        origin=binding_of(origin, [one.name for one in shown if one.binds], fields)
+        if origin
+        else None,
         options=_options(definition, before.options, said.options or {}, problems),
         fields=fields,
         keep_alive=before.keep_alive if said.keep_alive is None else said.keep_alive,
@@ -72,10 +75,9 @@ def filled(
     return after, protected
 
 
-def shown_fields(definition: Definition, integration: str | None) -> tuple[Field, ...]:
-    """The fields of the four sections under one integration, in their order (R36, R37)."""
-    sections = (definition.fields_of(section, integration) for section in Section)
-    return tuple(field for fields in sections for field in fields)
+def open_values(before: Mapping[str, object], said: Mapping[str, Any]) -> dict[str, object]:
+    """What the fields that show others say, once `said` is taken over (R41)."""
+    return {**before, **{name: value for name, value in said.items() if isinstance(value, str)}}
 
 
 def missing(
@@ -89,7 +91,7 @@ def missing(
     lacks = [] if connector.environment else ["/environment"]
     chosen = connector.options
     lacks += [f"/options/{one.name}" for one in definition.options if chosen.get(one.name) is None]
-    for one in shown_fields(definition, connector.integration):
+    for one in definition.shown(connector.integration, connector.fields):
         has = one.name in held if one.protected else bool(connector.fields.get(one.name))
         if one.required and not has:
             lacks.append(f"/fields/{one.name}")
@@ -132,7 +134,7 @@ def _environment(
 ) -> tuple[Mapping[str, object] | None, str | None]:
     """The environment that was chosen and its origin: the one place secrets may go (R68, R69)."""
     if said is None:
-        return before.environment, before.origin
+        return before.environment, bound_by(before.origin)[0] if before.origin else None
     for member in said:
         if member not in ("name", "host"):
             pointer = f"/environment/{member}"

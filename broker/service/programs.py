@@ -1,5 +1,6 @@
 """How we introduce ourselves to the program behind a connector, and what that needs opened."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from broker.db.database import Transaction
@@ -8,8 +9,9 @@ from broker.domain.connectors import Connector
 from broker.domain.errors import Conflict, NotFound
 from broker.store import audit, protected
 from providers.capabilities import Provider, Registration
-from providers.definition import Definition, Environment
+from providers.definition import RELAY, Definition, Method, Source
 from providers.errors import HostRefused
+from providers.places import Environment, bound_by
 from providers.registry import Registry
 from providers.secret import Secret
 
@@ -41,9 +43,18 @@ class Programs:
         """What that type of program declares; NotFound where there is no such type."""
         return self.provider(type).definition
 
+    def method(self, connector: Connector) -> Method:
+        """Where the tokens of people and of the connector user come from."""
+        return self.definition(connector.type).method_of(connector.integration)
+
+    def source(self, connector: Connector, user_id: str | None) -> Source | None:
+        """Where the token of a person, or (None) of the connector user, comes from."""
+        method = self.method(connector)
+        return method.people if user_id else method.connector_user
+
     def require_people(self, connector: Connector) -> None:
         """Conflict where people cannot authenticate themselves there, ever (R20) or now."""
-        if not self.definition(connector.type).user_authentication:
+        if not self.definition(connector.type).lets_people(connector.integration):
             raise Conflict(
                 "People do not authenticate themselves at a connector of this type.",
                 reason="user-auth-not-supported",
@@ -57,41 +68,46 @@ class Programs:
 
     def public(self, connector: Connector) -> Registration:
         """Who we are at the program, without what is protected: nothing is opened."""
-        return self._registration(connector, connector.origin or "", None)
+        return self.registered(connector, {})
 
     def registration(self, tx: Transaction, connector: Connector, *, purpose: str) -> Registration:
-        """Who we are at the program, with the client secret.
+        """Who we are at the program, with the protected fields that its form shows.
 
-        Each opening is in the audit with its purpose (R46). MustEnterAgain where the secret was
-        typed for another origin (safety 18); `seal.Unreadable` where its key is missing.
+        Each opening is in the audit with its purpose (R46). MustEnterAgain where a field was
+        typed for another place (safety 18); `seal.Unreadable` where its key is missing.
         """
-        kept = protected.of(tx, connector.project, connector.id).get("client_secret")
-        if kept is None:
-            return self.public(connector)
-        if kept.origin != connector.origin:
-            raise MustEnterAgain(reason="protected-fields-needed")
-        row = secret_row(connector.id, kept.field)
-        plain = self.seal.open(kept.sealed, connector.project, SECRETS, row, "sealed")
-        opened = {"field": kept.field, "purpose": purpose}
-        audit.append(
-            tx, connector.project, "broker", "connector.secret.opened", connector.id, **opened
-        )
-        return self._registration(connector, kept.origin, Secret(plain.decode()))
+        shown = self.definition(connector.type).shown(connector.integration, connector.fields)
+        kept = protected.of(tx, connector.project, connector.id)
+        opened: dict[str, Secret] = {}
+        for one in (kept[field.name] for field in shown if field.name in kept):
+            if one.origin != connector.origin:
+                raise MustEnterAgain(reason="protected-fields-needed")
+            row = secret_row(connector.id, one.field)
+            plain = self.seal.open(one.sealed, connector.project, SECRETS, row, "sealed")
+            opened[one.field] = Secret(plain.decode())
+        if opened:
+            said = {"fields": [*opened], "purpose": purpose}
+            audit.append(
+                tx, connector.project, "broker", "connector.secret.opened", connector.id, **said
+            )
+        return self.registered(connector, opened)
 
-    def at(self, connector: Connector, origin: str) -> Registration | None:
-        """The registration for an origin a connector had, without secrets, to revoke what was
+    def at(self, connector: Connector, binding: str) -> Registration | None:
+        """The registration for a place a connector had, without secrets, to revoke what was
         granted there (safety 18); None where the definition has no such place.
         """
+        origin, bound = bound_by(binding)
         place = _place(self.definition(connector.type), origin)
         if place is None:
             return None
+        known = {"client_id": str(connector.fields.get("client_id", ""))}
         return Registration(
             environment=place,
             origin=origin,
-            client_id=str(connector.fields.get("client_id", "")),
-            client_secret=None,
             redirect_uri=self.redirect_uri(connector.id),
-            fields={},
+            fields=known | bound,
+            integration=connector.integration,
+            relay=bound.get(RELAY),
         )
 
     def protect(
@@ -114,9 +130,8 @@ class Programs:
             tx, connector.project, by, "connector.secret.changed", connector.id, field=field
         )
 
-    def _registration(
-        self, connector: Connector, origin: str, client_secret: Secret | None
-    ) -> Registration:
+    def registered(self, connector: Connector, secrets: Mapping[str, Secret]) -> Registration:
+        """Who a connector is at its program, with these protected values; nothing is read."""
         chosen = connector.environment or {}
         place = self.definition(connector.type).environment(str(chosen.get("name", "")))
         if place is None:
@@ -125,11 +140,12 @@ class Programs:
             )
         return Registration(
             environment=place,
-            origin=origin,
-            client_id=str(connector.fields.get("client_id", "")),
-            client_secret=client_secret,
+            origin=bound_by(connector.origin or "")[0],
             redirect_uri=self.redirect_uri(connector.id),
             fields={name: str(value) for name, value in connector.fields.items()},
+            secrets=secrets,
+            integration=connector.integration,
+            relay=_text(connector.fields.get(RELAY)),
         )
 
 
@@ -145,6 +161,10 @@ def not_now(connector: Connector) -> Conflict:
 def secret_row(connector_id: str, field: str) -> str:
     """The row a protected field is sealed for."""
     return f"{connector_id}/{field}"
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value else None
 
 
 def _place(definition: Definition, origin: str) -> Environment | None:

@@ -13,7 +13,7 @@ from broker.domain import names
 from broker.domain.errors import Conflict, NotFound, Problem, Stale
 from broker.store import audit, logons, projects
 from broker.store.projects import Project
-from providers.definition import origin_of_url
+from providers.places import origin_of_url
 
 FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 MOST_FIELDS = 50

@@ -40,7 +40,8 @@ def judged(token: TokenSet, now: int) -> Standing:
 
 def due_at(token: TokenSet, keep_alive_s: int) -> int | None:
     """When the background refreshes it: at the next try, or once it was unused for so long."""
-    if token.state not in (State.VALID, State.EXPIRED) or token.refresh is None or token.frozen:
+    renewed = token.is_renewable and not token.frozen
+    if token.state not in (State.VALID, State.EXPIRED) or not renewed:
         return None
     if token.retry_at is not None:
         return token.retry_at

@@ -143,6 +143,7 @@ class Vault:
             base_url=answer.base_url,
             account=account.key if account else None,
             account_display=account.display if account else "",
+            token_type=answer.token_type,
         )
 
     def discard(self, tx: Transaction, connector: Connector, answer: TokenResponse) -> None:

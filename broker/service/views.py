@@ -30,7 +30,7 @@ class ConnectorView:
     def rendered(self) -> dict[str, Any]:
         """The JSON of the view; a protected field says only that it has a value."""
         connector, user = self.connector, self.connector_user
-        shown = forms.shown_fields(self.definition, connector.integration)
+        shown = self.definition.shown(connector.integration, connector.fields)
         return {
             "id": connector.id,
             "name": connector.name,
@@ -46,7 +46,7 @@ class ConnectorView:
             "user_authentication": {
                 "enabled": connector.user_authentication,
                 "policy": connector.policy.value,
-                "supported": self.definition.user_authentication,
+                "supported": self.definition.lets_people(connector.integration),
             },
             "connector_user": {
                 "account": (user.account_display or user.account) if user else None,

@@ -16,7 +16,6 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from providers import oauth2
-from providers.definition import origin_of_url
 from providers.egress import Egress
 from providers.errors import (
     ClientMisconfigured,
@@ -27,6 +26,7 @@ from providers.errors import (
     SourceBroken,
     Unclassified,
 )
+from providers.places import origin_of_url
 from providers.secret import Secret
 from providers.sources.asking import Heard, Trail, Unreadable, ask, broken, listed, place_of, sifted
 from providers.sources.entra_fields import SELECTED, TRANSLATED, found

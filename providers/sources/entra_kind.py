@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from providers.definition import PRINTABLE, REHEARSAL, Choice, Field, Section, origin_of_url
+from providers.definition import PRINTABLE, REHEARSAL, Choice, Field, Section
 from providers.definition import Kind as Holds
 from providers.egress import Egress
+from providers.places import origin_of_url
 from providers.secret import Secret
 from providers.sources.asking import demand
 from providers.sources.entra import App, Entra

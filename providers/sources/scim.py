@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 from urllib.parse import quote, urlsplit
 
-from providers.definition import VISIBLE, Field, Section, origin_of_url
+from providers.definition import VISIBLE, Field, Section
 from providers.definition import Kind as Holds
 from providers.egress import Egress
 from providers.errors import (
@@ -17,6 +17,7 @@ from providers.errors import (
     SourceBroken,
     TryLater,
 )
+from providers.places import origin_of_url
 from providers.secret import Secret
 from providers.sources.asking import (
     NOT_THERE,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from providers.definition import Definition, Kind, Section, origin_of_url
+from providers.definition import Definition, Kind, Section
+from providers.places import origin_of_url
 
 AT_HOME = {
     Kind.HOST: Section.GENERAL,

@@ -12,16 +12,15 @@ from providers.definition import (
     REHEARSAL,
     Choice,
     Definition,
-    Environment,
     Field,
     Integration,
     Kind,
     Option,
     Section,
     StepType,
-    origin_of_url,
 )
 from providers.errors import HostRefused
+from providers.places import Environment, origin_of_url
 from providers.salesforce_definition import DEFINITION
 from tests.providers.linting import lint
 

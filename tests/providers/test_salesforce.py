@@ -100,10 +100,9 @@ async def border() -> AsyncIterator[Border]:
     registration = Registration(
         environment=place,
         origin=place.origin_of(),
-        client_id="3MVG9",
-        client_secret=Secret(SECRETS[2]),
         redirect_uri="https://broker.example/oauth/callback/con_1",
-        fields={},
+        fields={"client_id": "3MVG9"},
+        secrets={"client_secret": Secret(SECRETS[2])},
     )
     with respx.mock(assert_all_called=False) as host:
         yield Border(salesforce, registration, host)

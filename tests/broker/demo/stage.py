@@ -80,10 +80,9 @@ class Stage:
         return Registration(
             environment=place,
             origin=place.origin_of(),
-            client_id=changed.get("client_id", self.app.client_id),
-            client_secret=Secret(changed.get("client_secret", self.app.client_secret)),
             redirect_uri=changed.get("redirect_uri", CALLBACK),
-            fields=changed,
+            fields={"client_id": self.app.client_id} | changed,
+            secrets={"client_secret": Secret(changed.get("client_secret", self.app.client_secret))},
         )
 
     async def press(self, url: str, user: str, decision: str = "allow") -> dict[str, str]:

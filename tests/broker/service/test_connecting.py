@@ -70,7 +70,7 @@ async def test_each_opening_of_a_protected_field_is_in_the_audit(world: Outside)
     assert await opened(world) == []
     link = await world.connecting.authorize(world.administrator, id)
     await world.sign_in(link, world.administrator, ROBOT)
-    assert await opened(world) == ['{"field":"client_secret","purpose":"authorize"}']
+    assert await opened(world) == ['{"fields":["client_secret"],"purpose":"authorize"}']
 
 
 @pytest.mark.parametrize(

@@ -1389,6 +1389,14 @@ def upgrade() -> None:
         sa.Column("unclassified_since", sa.BigInteger(), nullable=True),
         sa.Column("rejected_at", sa.BigInteger(), nullable=True),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("minted", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("token_type", sa.Text(), server_default="Bearer", nullable=False),
+        sa.Column("asked", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "told", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
+        ),
+        sa.Column("throttled", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("frozen", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
@@ -1407,6 +1415,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("due_at IS NOT NULL"),
         postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_tokens_ends",
+        "tokens",
+        ["project_id", "ends_at"],
+        unique=False,
+        sqlite_where=sa.text("ends_at IS NOT NULL"),
+        postgresql_where=sa.text("ends_at IS NOT NULL"),
     )
     op.create_index("ix_tokens_user", "tokens", ["project_id", "user_id"], unique=False)
     op.create_index(
