@@ -28,7 +28,7 @@ format: setup  ## format, and mend what lint can mend
 drill: setup  ## races and faults at full size: minutes, before a release
 	@$(BIN)/pytest -m drill
 
-bench: setup  ## ours beside its peers, and at size: 15 minutes, written into docs/performance.md
+bench: setup  ## ours beside its peers, and at size: 20 minutes, written into docs/performance.md
 	@$(BIN)/python -m bench $(BENCH)
 
 lock: setup  ## pin every dependency again, with hashes, after pyproject.toml changed

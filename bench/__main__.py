@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,13 +17,16 @@ from pathlib import Path
 
 import click
 import psycopg
+import uvloop
 
-from bench import growth, ratios, tables
+from bench import growth, ratios, tables, tokens
 from bench.load import Load
 from bench.servers import PEERS, NotStarted, ours
 from bench.targets import NotMeasured
+from broker.db import migrate
 from tests import engines
 
+HELD, RENEWED = 20_000, 1_000
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "broker-bench"
 NO_LINUX = "The measure is CPU time from /proc, which this system does not have: run it on Linux."
@@ -36,7 +40,7 @@ UNWRITTEN = "Not every peer was there, so {page} keeps the figures it has."
 
 
 @click.command()
-@click.option("--only", type=click.Choice(["ratios", "growth"]), help="One of the two parts.")
+@click.argument("part", type=click.Choice(["ratios", "growth", "tokens"]), required=False)
 @click.option("--seconds", default=2, show_default=True, help="Of one run.")
 @click.option("--rounds", default=3, show_default=True, help="Runs of each server by turns.")
 @click.option("--connections", default=8, show_default=True, help="Kept open, each with a request.")
@@ -45,7 +49,7 @@ UNWRITTEN = "Not every peer was there, so {page} keeps the figures it has."
 @click.option("--page", type=click.Path(path_type=Path), default=PAGE, help="Where the tables go.")
 @click.option("--lab", type=click.Path(path_type=Path), default=CACHE, help="A scratch folder.")
 def main(
-    only: str | None,
+    part: str | None,
     seconds: int,
     rounds: int,
     connections: int,
@@ -54,19 +58,21 @@ def main(
     page: Path,
     lab: Path,
 ) -> None:
-    """Measure the broker, and write the tables into docs/performance.md."""
+    """Measure the broker, or one PART of it, and write the tables into docs/performance.md."""
     if not sys.platform.startswith("linux"):
         raise click.ClickException(NO_LINUX)
-    if not shutil.which("wrk"):
+    if part != "tokens" and not shutil.which("wrk"):
         raise click.ClickException(NO_WRK)
     lab = lab.resolve()
     lab.mkdir(parents=True, exist_ok=True)
     load = Load(seconds, rounds, connections)
     started = time.monotonic()
     try:
-        if only != "growth":
+        if part in (None, "ratios"):
             _beside_peers(lab, page, load)
-        if only != "ratios":
+        if part in (None, "tokens"):
+            _kept_usable(lab, page, database_url)
+        if part in (None, "growth"):
             for engine, url in _databases(database_url):
                 asyncio.run(_grown(engine, url, lab, page, load, users))
     except (NotStarted, NotMeasured, engines.NoServer) as error:
@@ -98,6 +104,18 @@ async def _grown(
     tables.write(page, f"growth on {engine}", said)
 
 
+def _kept_usable(lab: Path, page: Path, database_url: str | None) -> None:
+    costs = {}
+    for engine, url in _databases(database_url):
+        with tempfile.TemporaryDirectory(prefix="tokens-", dir=lab) as scratch:
+            at = url or f"sqlite:///{scratch}/broker.db"
+            migrate.upgrade(at)
+            costs[engine] = uvloop.run(tokens.measure(at, HELD, RENEWED))
+    said = tokens.report(costs, f"{_where()}; {HELD:,} people, {RENEWED:,} of them renewed.")
+    click.echo(said)
+    tables.write(page, "tokens", said)
+
+
 def _databases(url: str | None) -> Iterator[tuple[str, str | None]]:
     """The engines and where they are: what was named, else SQLite and a PostgreSQL of our own."""
     if url:
@@ -113,7 +131,15 @@ def _databases(url: str | None) -> Iterator[tuple[str, str | None]]:
 
 
 def _circumstances(load: Load) -> str:
-    """On what it was measured, and how: nothing that names a machine."""
+    """On what it was measured, and how."""
+    return (
+        f"{_where()}; medians of {load.rounds} rounds of {load.seconds} s,"
+        f" {load.connections} connections."
+    )
+
+
+def _where() -> str:
+    """The day and the machine: nothing that names one."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = [f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}"]
     if node := shutil.which("node"):
@@ -121,8 +147,7 @@ def _circumstances(load: Load) -> str:
         versions.append(f"Node {said.stdout.strip().removeprefix('v')}")
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {memory:.0f} GiB,"
-        f" {', '.join(versions)}; medians of {load.rounds} rounds of {load.seconds} s,"
-        f" {load.connections} connections."
+        f" {', '.join(versions)}"
     )
 
 

@@ -87,7 +87,7 @@ def ours(lab: Path, database_url: str | None = None) -> Iterator[Target]:
             if added.returncode:
                 raise NotStarted(added.stderr)
             scim = json.loads(added.stdout)["scim"]
-            pids = frozenset({process.pid}) | _database(database_url or "sqlite")
+            pids = frozenset({process.pid}) | postgres_of(database_url or "sqlite")
             yield Target("ours", scim["base_url"], scim["token"], pids)
 
 
@@ -180,7 +180,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _database(url: str) -> set[int]:
+def postgres_of(url: str) -> set[int]:
     """The process of a PostgreSQL server on this machine; none where it is elsewhere or hidden."""
     if url.startswith("sqlite"):
         return set()

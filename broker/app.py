@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,14 +14,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from broker import bootstrap
-from broker.config import is_loopback
+from broker.addresses import is_loopback
 from broker.db.database import Unavailable, Unstorable
+from broker.db.seal import Unreadable
 from broker.domain.errors import BrokerError, Invalid
 from broker.domain.errors import Unavailable as NotNow
+from broker.service.minting import Minting
 from broker.web import errors
 from broker.web.access import Access
 from broker.web.api.actions import ActionsFace
 from broker.web.api.adoptions import AdoptionsFace
+from broker.web.api.authorizations import AuthorizationsFace
 from broker.web.api.connectors import ConnectorsFace
 from broker.web.api.directories import DirectoriesFace
 from broker.web.api.health import HealthFace
@@ -31,6 +35,7 @@ from broker.web.api.pauses import PausesFace
 from broker.web.api.project import ProjectFace
 from broker.web.api.runs import RunsFace
 from broker.web.api.steps import StepsFace
+from broker.web.api.testing import TestingFace
 from broker.web.api.users import UsersFace
 from broker.web.door import Door, Receive, Scope, Seen, Send
 from broker.web.pages.connect import ConnectPages
@@ -47,6 +52,7 @@ from broker.wiring import Broker
 from scim.endpoints import Endpoints
 
 DRAINING = "draining"
+log = structlog.get_logger("broker.app")
 SCIM = "/scim/v2/"
 
 
@@ -55,13 +61,15 @@ def routes(broker: Broker, ready: Callable[[], Awaitable[str | None]]) -> list[B
     of, site = broker, site_of(broker)
     access = Access(of.callers, of.base_url)
     return [
-        *StepsFace(of.resolving, access).routes(),
+        *StepsFace(of.resolving, of.rejecting, access).routes(),
         *PausesFace(of.pausing, access).routes(),
         *ActionsFace(of.authenticating, access).routes(),
         *UsersFace(of.managing, of.licensing, of.inviting, access).routes(),
         *LicensesFace(of.licensing, access).routes(),
         *LinksFace(of.authorizing, of.vouching, access).routes(),
         *ConnectorsFace(of.connecting, access).routes(),
+        *TestingFace(of.testing, access).routes(),
+        *AuthorizationsFace(of.granting, of.importing, Minting(of.vault), access).routes(),
         *DirectoriesFace(
             of.configuring, of.scheduling, of.starting, of.removing, of.tracing, access
         ).routes(),
@@ -142,6 +150,7 @@ def create(
             BrokerError: telling.refused,
             Unavailable: telling.unavailable,
             Unstorable: telling.unstorable,
+            Unreadable: telling.unreadable,
             HTTPException: telling.unroutable,
             Exception: telling.refused,
         },
@@ -209,6 +218,13 @@ class Telling:
     async def unstorable(self, request: Request, _: Exception) -> Response:
         """A value that no database of ours has a place for, such as U+0000 in a form."""
         return self._told(request, Invalid("A value cannot be kept.", reason="unstorable-value"))
+
+    async def unreadable(self, request: Request, error: Exception) -> Response:
+        """A key is missing: nothing was changed, and with the key it goes on (promise 12)."""
+        log.error("sealed value not opened", why=str(error))
+        said = "Something that is kept sealed cannot be read now: its encryption key is missing."
+        todo = "The operator brings the key back; broker seal status says which one it is."
+        return self._told(request, NotNow(said, reason="key-missing", next=todo))
 
     async def unroutable(self, request: Request, error: Exception) -> Response:
         """No such address, or not with this method: then Allow says which."""

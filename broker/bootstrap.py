@@ -7,9 +7,13 @@ from broker.db import revision, sqlite
 from broker.db.database import Clock, Database, system_clock
 from broker.db.seal import Hasher, Seal, Unreadable, keys_from
 from broker.store import installation
+from providers import custom
+from providers.custom import Custom
+from providers.registry import BUILT_IN
 from scim.schema import Catalogue
 
 HASH_KEY = "hash-key"
+HASH_PLACE = ("", "installation", HASH_KEY, "value")
 DEMO_MARK = "demo"
 BASE_URL = "base-url"
 MAKE_A_KEY = '(umask 077; echo "k1:$(head -c 32 /dev/urandom | base64 | tr -- +/ -_)" > broker.key)'
@@ -25,6 +29,16 @@ def catalogue(settings: Settings) -> Catalogue:
         return additions.catalogue(settings.schemas)
     except additions.Unusable as error:
         raise Misconfigured(*(f"BROKER_SCHEMAS: {each}" for each in error.problems)) from None
+
+
+def programs_of(settings: Settings) -> tuple[Custom, ...]:
+    """The programs the deployment's own file describes."""
+    if settings.programs is None:
+        return ()
+    try:
+        return custom.load(settings.programs, taken=BUILT_IN)
+    except custom.Unusable as error:
+        raise Misconfigured(*(f"BROKER_PROGRAMS: {each}" for each in error.problems)) from None
 
 
 async def connected(settings: Settings, clock: Clock = system_clock) -> Database:
@@ -99,12 +113,11 @@ def seal_of(settings: Settings) -> Seal:
 
 async def hasher_of(db: Database, seal: Seal) -> Hasher:
     """The installation's hashes: one random key, sealed in a row for all replicas."""
-    place = ("", "installation", HASH_KEY, "value")
     kept = await db.read(installation.find, HASH_KEY)
     if kept is None:
-        kept = await db.write(installation.keep, HASH_KEY, seal.seal(os.urandom(32), *place))
+        kept = await db.write(installation.keep, HASH_KEY, seal.seal(os.urandom(32), *HASH_PLACE))
     try:
-        return Hasher(seal.open(kept, *place))
+        return Hasher(seal.open(kept, *HASH_PLACE))
     except Unreadable as error:
         raise Misconfigured(
             f"BROKER_ENCRYPTION_KEYS does not open this database: {error}. Add the key it was"

@@ -182,6 +182,7 @@ group.add_command(
 )
 group.add_command(Later("apikey", help="The keys that internal services call with."))
 group.add_command(Later("admin", help="Administrators."))
+group.add_command(Later("seal", help="Encryption keys: which are in use, and a new one for all."))
 
 
 def _told(as_json: bool, demo: bool) -> Callable[[dict[str, Any]], None]:

@@ -6,13 +6,15 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from broker import addresses
 
 PREFIX = "BROKER_"
 TESTS = "BROKER_TEST_"  # the test suite's own; a shell that has them can still serve
@@ -62,12 +64,19 @@ class Settings(BaseSettings):
         (),
         description="Private networks outbound calls may reach, such as `10.1.0.0/16,192.168.7.4`.",
     )
+    relays: Annotated[Mapping[str, str], NoDecode] = Field(
+        {},
+        description="HTTP proxies connectors may go through, such as `site=http://10.1.0.9:3128`.",
+    )
     simulator_url: str | None = Field(
         None, description="The provider simulator's origin; makes the environment Rehearsal."
     )
     schemas: Path | None = Field(
         None,
         description="A folder of JSON with SCIM schemas and resource types of your own.",
+    )
+    programs: Path | None = Field(
+        None, description="A JSON file of programs of your own; docs/programs.md has its keys."
     )
     product: str = Field(
         "Smart Flows", min_length=1, description="The name of the flow product, shown on pages."
@@ -101,10 +110,15 @@ class Settings(BaseSettings):
             return value
         return tuple(str(ip_network(str(part).strip())) for part in parts if str(part).strip())
 
+    @field_validator("relays", mode="before")
+    @classmethod
+    def _relays(cls, value: object) -> object:
+        return addresses.relays(value) if isinstance(value, str) else value
+
     @field_validator("public_url", "simulator_url")
     @classmethod
     def _origin(cls, value: str | None, info: ValidationInfo) -> str | None:
-        return None if value is None else _origin(value, example=str(info.field_name))
+        return None if value is None else addresses.origin(value, example=str(info.field_name))
 
     @field_validator("database_url")
     @classmethod
@@ -166,23 +180,6 @@ def environment(settings: Settings) -> dict[str, str]:
         "LOG_LEVEL": settings.log_level,
     }
     return kept | {PREFIX + name: value for name, value in said.items()}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name is this machine's own."""
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
-def _origin(text: str, *, example: str) -> str:
-    parts = urlsplit(text)
-    known = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
-    if not known or parts.path not in ("", "/") or parts.query or parts.fragment:
-        what = "https://broker.example.com" if example == "public_url" else "http://localhost:9300"
-        raise ValueError(f"an origin is needed, such as {what}: no path, no user")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
 def _given(dotenv: Path) -> Mapping[str, tuple[str, str]]:
@@ -273,7 +270,7 @@ def _public_address(settings: Settings, given: Mapping[str, tuple[str, str]]) ->
     url = settings.public_url
     if url is None or url.startswith("https://") or settings.insecure:
         return
-    if not is_loopback(urlsplit(url).hostname or ""):
+    if not addresses.is_loopback(urlsplit(url).hostname or ""):
         source = given.get(_name("public_url"), ("", "from the command line"))[1]
         yield (
             f"BROKER_PUBLIC_URL is {url} ({source}), but cookies and OAuth callbacks need https."

@@ -20,7 +20,8 @@ import uvicorn
 import uvloop
 
 from broker import __version__, app, bootstrap, logs, premises, wiring
-from broker.config import Misconfigured, Settings, environment, is_loopback
+from broker.addresses import is_loopback
+from broker.config import Misconfigured, Settings, environment
 from broker.demo import start as demo
 from broker.metrics import Metrics
 from broker.web.door import Door

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from broker.bootstrap import catalogue, connected, hasher_of, seal_of
+from broker.bootstrap import catalogue, connected, hasher_of, programs_of, seal_of
 from broker.config import Misconfigured, Settings
 from broker.db.database import Clock, Database, system_clock
 from broker.service.adopting import Adopting
@@ -17,7 +17,9 @@ from broker.service.connecting import Connecting
 from broker.service.deciding import Deciding
 from broker.service.delivering import Delivering, Post
 from broker.service.drafting import Drafting
+from broker.service.granting import Granting
 from broker.service.hosting import Hosting
+from broker.service.importing import Importing
 from broker.service.inviting import Inviting
 from broker.service.keeping import JOB as PULL
 from broker.service.keeping import Keeping
@@ -31,6 +33,7 @@ from broker.service.projects import Projects
 from broker.service.pulling import Pulling
 from broker.service.reapplying import Reapplying
 from broker.service.recognizing import Recognizing
+from broker.service.rejecting import Rejecting
 from broker.service.removing import JOB as CLEAR
 from broker.service.removing import Removing
 from broker.service.resolving import Resolving
@@ -43,6 +46,7 @@ from broker.service.signing_in import SigningIn
 from broker.service.sources import Sources
 from broker.service.starting import Starting
 from broker.service.syncing import Syncing
+from broker.service.testing import Testing
 from broker.service.tracing import Tracing
 from broker.service.vault import Vault
 from broker.service.vouching import Vouching
@@ -81,10 +85,14 @@ class Broker:
     drafting: Drafting
     authorizing: Authorizing
     connecting: Connecting
+    testing: Testing
+    granting: Granting
+    importing: Importing
     vouching: Vouching
     signing_in: SigningIn
     vault: Vault
     resolving: Resolving
+    rejecting: Rejecting
     pausing: Pausing
     authenticating: Authenticating
     worker: Worker
@@ -101,9 +109,12 @@ async def opened(
         stack.push_async_callback(db.close)
         hasher = await hasher_of(db, seal)
         origins = [settings.simulator_url] if settings.simulator_url else []
-        egress = Egress(allow=settings.egress_allow, origins=origins)
+        egress = Egress(allow=settings.egress_allow, origins=origins, relays=settings.relays)
         stack.push_async_callback(egress.aclose)
-        programs = Programs(Registry(egress, simulator=settings.simulator_url), seal, base_url)
+        registry = Registry(
+            egress, simulator=settings.simulator_url, programs=programs_of(settings)
+        )
+        programs = Programs(registry, seal, base_url)
         vault = Vault(db, hasher, programs)
         stack.push_async_callback(vault.landed)
         delivering = Delivering(db, hasher, settings.product, base_url, post)
@@ -133,7 +144,7 @@ def _wired(
         db=db,
         callers=callers,
         projects=Projects(db, seal, settings.simulator_url),
-        managing=Managing(db),
+        managing=Managing(db, vault.programs),
         overseeing=Overseeing(db, delivers=delivering.post is not None),
         licensing=licensing,
         adopting=Adopting(db, licensing),
@@ -152,10 +163,14 @@ def _wired(
         drafting=Drafting(db, mappings),
         authorizing=authorizing,
         connecting=Connecting(db, vault),
+        testing=Testing(db, vault),
+        granting=Granting(db),
+        importing=Importing(db, vault),
         vouching=Vouching(db, callers),
         signing_in=SigningIn(db, seal, base_url, issuers, callers, licensing),
         vault=vault,
         resolving=resolving,
+        rejecting=Rejecting(db, vault),
         pausing=Pausing(db, hasher, resolving),
         authenticating=Authenticating(
             db, hasher, Recognizing(issuers), Signing(db, seal), base_url
@@ -187,7 +202,8 @@ def _chores(broker: Broker) -> tuple[Chore, ...]:
         Chore("audit head", 3600.0, Chaining(broker.db).tell),
         Chore("letters", 1.0, broker.delivering.begin),
         Chore("pauses", 5.0, broker.pausing.recover),
-        Chore("tokens", 10.0, broker.vault.keep_alive),
+        Chore("tokens", 10.0, broker.vault.begin),
+        Chore("lapsing grants", 600.0, broker.vault.warn),
         Chore("credentials seen", 30.0, broker.callers.flush),
         Chore("detached people", 60.0, broker.adopting.sweep),
         Chore("drafts", 60.0, broker.connecting.sweep),

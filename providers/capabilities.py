@@ -181,7 +181,7 @@ class CanTest(Protocol):
         """Look at a live identity: who it is, whether the API answers, what it may do."""
 
 
-class Provider(CanAuthorize, CanRefresh, Protocol):
+class Provider(CanAuthorize, CanRefresh, CanTest, Protocol):
     """The least every kind of program can do; the rest is asked for with isinstance."""
 
     @property

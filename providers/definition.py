@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -16,6 +16,8 @@ PRINTABLE = " -~"
 """Printable ASCII: VSCHAR of RFC 6749 appendix A, of which client secrets are made."""
 VISIBLE = "!-~"
 """The same without the space: what a bearer token in a header may hold (RFC 9110 5.5)."""
+PEM = "\t\n\r -~"
+"""Printable ASCII on several lines: keys and certificates (RFC 7468)."""
 
 
 class Section(StrEnum):
@@ -77,7 +79,8 @@ class Field:
     `protected` fields are write-only and carry the lock (R43). `choices` closes the list of values.
     `integrations` names the variants that show the field (R36); empty means all of them.
     `alphabet` is a range of characters, such as PRINTABLE; a value may hold no other.
-    `when` shows the field only beside a value of another one: (its name, the value) (R41).
+    `when` shows the field only beside one answer to another field or option: (its name, the value)
+    (R41, R71).
     `binds` says that what is sealed goes to the place this value names, as it does to the
     environment's host: another value demands the protected fields again (safety 18).
     """
@@ -182,25 +185,38 @@ class Definition:
         return self.user_authentication and self.method_of(integration).people is not None
 
     def shown(self, integration: str | None, values: Mapping[str, object]) -> tuple[Field, ...]:
-        """The fields of a form filled with these open values, section by section (R36, R37)."""
+        """The fields of a form filled with these open values, section by section (R36, R37).
+
+        A field that has no value counts as filled with its default.
+        """
+        known: dict[str, object] = {field.name: field.default for field in self.fields}
+        known |= {name: value for name, value in values.items() if value}
         return tuple(
             field
             for section in Section
             for field in self.fields
-            if field.section is section and field.is_shown(integration, values)
+            if field.section is section and field.is_shown(integration, known)
         )
 
     def environment(self, name: str) -> Environment | None:
         return next((place for place in self.environments if place.name == name), None)
 
-    def fields_of(self, section: Section, integration: str | None = None) -> tuple[Field, ...]:
-        """The fields one section shows under one integration, in the order they were declared."""
-        return tuple(
-            field
-            for field in self.fields
-            if field.section is section
-            and (not field.integrations or integration in field.integrations)
+    def offered(self, simulator: str | None, relays: Iterable[str]) -> Definition:
+        """The same as this installation offers it: with Rehearsal where there is a simulator, and
+        with the question for a relay where the operator lists any (R42).
+        """
+        offer = self.with_rehearsal(simulator) if simulator else self
+        choices = tuple(Choice(name, name) for name in sorted(relays))
+        relay = Field(
+            RELAY,
+            "Relay",
+            Section.RELAY,
+            Kind.TEXT,
+            choices=choices,
+            help="For a program that is not reachable from here: every call goes through it.",
+            binds=True,
         )
+        return replace(offer, fields=(*offer.fields, relay)) if choices else offer
 
     def with_rehearsal(self, simulator: str) -> Definition:
         """The same, with a further environment whose only host is the simulator's."""

@@ -1,12 +1,14 @@
 """The only way out: one guarded HTTP client, which looks at every address before it connects."""
 
+from __future__ import annotations
+
 import asyncio
-import socket
+import sys
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 import httpcore
@@ -15,35 +17,17 @@ import orjson
 
 from providers.certificates import flaw_of
 from providers.errors import HostRefused, ProviderError, TryLater
+from providers.guard import Guard, Resolver, is_name, resolve
 from providers.places import origin_of_url
+
+# At every lock httpcore tries to import a module that tells asyncio from trio. Without trio it is
+# not installed, and each try searches every folder: two fifths of the CPU of a refresh. Noted as
+# missing, it is missed at once.
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]  # as import itself reads it
 
 CONNECT_S = 3.0
 TOTAL_S = 10.0
 BODY_LIMIT = 64 * 1024
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
-SocketOption = (
-    tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
-)
-
-# `is_global` calls these public, and each of them leads somewhere else: relays that carry an
-# IPv4 address inside (NAT64 RFC 6052, Teredo RFC 4380, 6to4 RFC 3056), and special blocks.
-NOT_PUBLIC: tuple[Network, ...] = tuple(
-    ip_network(text)
-    for text in (
-        "192.88.99.0/24",
-        "192.0.0.0/24",
-        "2001::/23",
-        "2001:db8::/32",
-        "2002::/16",
-        "3fff::/20",
-    )
-)
-UNICAST_6 = IPv6Network(
-    "2000::/3"
-)  # all that IANA gave out; NAT64 and every local block lie outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +50,9 @@ class Egress:
     simulator's `http://localhost:9300`, reached wherever they are and without TLS; nothing else on
     their address opens with them. Everything else is https to a public address. Redirects are
     answers like any other, the environment's proxies are ignored, no cookie is kept.
+
+    `relays` are the operator's HTTP proxies by name (safety 20). What goes `through` one connects
+    to nothing but the relay, and asks it for https to names: the relay knows what they mean.
     """
 
     def __init__(
@@ -73,25 +60,43 @@ class Egress:
         *,
         allow: Iterable[str] = (),
         origins: Iterable[str] = (),
-        resolver: Resolver | None = None,
+        relays: Mapping[str, str] | None = None,
+        resolver: Resolver = resolve,
+        through: str | None = None,
     ) -> None:
+        self.relays = dict(relays or {})
         self._origins = frozenset(map(_origin, origins))
+        self._through = through
         guard = Guard(
             allow=tuple(ip_network(text) for text in allow),
-            doors=frozenset(map(_door, self._origins)),
-            resolver=resolver or resolve,
+            doors=frozenset(map(_door, [through] if through else self._origins)),
+            resolver=resolver,
         )
         self._client = httpx.AsyncClient(
-            transport=GuardedTransport(guard),
+            transport=GuardedTransport(guard, through),
             timeout=httpx.Timeout(TOTAL_S, connect=CONNECT_S),
             trust_env=False,
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             headers={"User-Agent": "identity-broker", "Accept-Encoding": "identity"},
         )
+        self._ways = {
+            name: Egress(origins=self._origins, resolver=resolver, through=url)
+            for name, url in self.relays.items()
+        }
+
+    def via(self, relay: str | None) -> Egress:
+        """The way a connector's requests take (R42); HostRefused where its relay is no more."""
+        if relay is None:
+            return self
+        if relay not in self._ways:
+            raise HostRefused("relay-unknown", f"the operator lists no relay {relay}")
+        return self._ways[relay]
 
     async def aclose(self) -> None:
         await self._client.aclose()
+        for way in self._ways.values():
+            await way.aclose()
 
     async def get(
         self,
@@ -153,18 +158,23 @@ class Egress:
         raise failure
 
     def _check(self, url: str) -> None:
-        """https anywhere public, anything on our own listed origins."""
+        """https anywhere, and anything on our own listed origins; addresses are the guard's."""
         origin = origin_of_url(url)
         if origin is None:
             raise HostRefused("url-refused", "this is not a web address without user information")
         if origin not in self._origins and not origin.startswith("https://"):
             raise HostRefused("plain-http-refused", "only https leaves this service")
+        host = urlsplit(url).hostname or ""
+        if self._through and origin not in self._origins and not is_name(host):
+            raise HostRefused("address-refused", "a relay is asked for names, never for addresses")
 
 
 def _failed(error: Exception) -> TryLater:
     """What the network did; a certificate that does not convince is told apart."""
     if (flaw := flaw_of(error)) is not None:
         return TryLater("certificate", f"the host's certificate was not accepted: {flaw}")
+    if isinstance(error, httpx.ProxyError):
+        return TryLater("relay-refused", "the relay did not let us through to the host")
     return TryLater("unreachable", f"the call failed ({type(error).__name__})")
 
 
@@ -189,93 +199,18 @@ class GuardedTransport(httpx.AsyncHTTPTransport):
     httpx 0.28 has no public way to hand in a network backend: `_pool` is pinned by a test.
     """
 
-    def __init__(self, guard: httpcore.AsyncNetworkBackend) -> None:
+    def __init__(self, guard: httpcore.AsyncNetworkBackend, relay: str | None = None) -> None:
         context = httpx.create_ssl_context(trust_env=False)
+        tls = context if (relay or "").startswith("https:") else None
         super().__init__(verify=context, trust_env=False)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=context,
+            proxy=httpcore.Proxy(relay, ssl_context=tls) if relay else None,
             max_connections=100,
             max_keepalive_connections=20,
             keepalive_expiry=5.0,
             network_backend=guard,
         )
-
-
-class Guard(httpcore.AsyncNetworkBackend):
-    """Resolve once, look at every address, connect to a checked one: nothing to rebind."""
-
-    def __init__(
-        self,
-        *,
-        allow: tuple[Network, ...],
-        doors: frozenset[tuple[str, int]],
-        resolver: Resolver,
-        inner: httpcore.AsyncNetworkBackend | None = None,
-    ) -> None:
-        self._allow = allow
-        self._doors = doors
-        self._resolver = resolver
-        self._inner = inner or httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[SocketOption] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """A connection to the first address that answers, once all of them may be spoken to."""
-        addresses = await self._resolved(host, port)
-        if (host.lower(), port) not in self._doors:
-            for text in addresses:
-                if not self._permits(text):
-                    raise HostRefused("address-refused", f"{host} is at an address we do not call")
-        last: httpcore.ConnectError | httpcore.ConnectTimeout
-        for text in addresses:
-            try:
-                return await self._inner.connect_tcp(
-                    text, port, timeout, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                last = error
-        raise last
-
-    async def _resolved(self, host: str, port: int) -> Sequence[str]:
-        try:
-            addresses = await self._resolver(host, port)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError("the name does not resolve") from error
-        if not addresses:
-            raise httpcore.ConnectError("the name has no address")
-        return addresses
-
-    def _permits(self, text: str) -> bool:
-        address = plain(text)
-        return is_public(address) or any(address in network for network in self._allow)
-
-
-def plain(text: str) -> Address:
-    """An address as it will be reached: an IPv4 address mapped into IPv6 is that IPv4 address."""
-    address = ip_address(text)
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or address
-    return address
-
-
-def is_public(address: Address) -> bool:
-    """Whether the open Internet is there, and no network of ours by any detour."""
-    if isinstance(address, IPv6Address) and address not in UNICAST_6:
-        return False
-    if address.is_multicast or not address.is_global:
-        return False
-    return not any(address in network for network in NOT_PUBLIC)
-
-
-async def resolve(host: str, port: int) -> Sequence[str]:
-    """Every address the system knows for a name, each once, in its order of preference."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 def _origin(url: str) -> str:

@@ -20,7 +20,12 @@ inside this package.
 
 
 class ProviderError(Exception):
-    """The program did not do what was asked."""
+    """The program did not do what was asked.
+
+    `advice` is what helps, in our words, where this program's refusal tells; else empty.
+    """
+
+    advice: str = ""
 
     def __init__(self, provider_code: str, provider_text: str = "") -> None:
         super().__init__(provider_code, provider_text)

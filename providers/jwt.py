@@ -12,18 +12,28 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import orjson
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509 import load_pem_x509_certificate
 from jose import jwk, jws
 from jose.backends.base import Key
 from jose.exceptions import JOSEError
 
 from providers.claims import Claims, Expected, check
-from providers.errors import NotProven
+from providers.errors import ClientMisconfigured, NotProven
 from providers.secret import Secret
 
 Algorithm = Literal["RS256", "ES256"]
@@ -38,6 +48,7 @@ KEY_TYPES: Mapping[str, tuple[Algorithm, tuple[str, ...]]] = {
 THUMBED = frozenset({"crv", "e", "kty", "n", "x", "y"})  # RFC 7638 §3.2
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_PEM = re.compile(r"(-----BEGIN [A-Z0-9 ]+-----)([^-]*)(-----END [A-Z0-9 ]+-----)")
 _NUMBER = re.compile(r"[A-Za-z0-9_-]+")
 _POINTING = ("crit", "zip", "jku", "x5u", "jwk")
 
@@ -178,10 +189,11 @@ def _usable(one: object) -> Iterator[PublicKey]:
 class SigningKey:
     """A private key of ours: signs what we say, and shows the key to check it with."""
 
-    def __init__(self, key: Key, alg: Algorithm) -> None:
+    def __init__(self, key: Key, alg: Algorithm, thumbprint: str = "") -> None:
         self._key = key
         self._alg = alg
         self._public = _public(key)
+        self._named = {"x5t": thumbprint} if thumbprint else {"kid": self._public["kid"]}
 
     @classmethod
     def generate(cls, alg: Algorithm = "ES256") -> SigningKey:
@@ -195,6 +207,18 @@ class SigningKey:
         """The key that `private` gave."""
         kept = orjson.loads(private.reveal())
         return cls(jwk.construct(kept, kept["alg"]), kept["alg"])
+
+    @classmethod
+    @lru_cache(maxsize=32)  # reading one takes 60 ms of CPU; whoever asks holds it
+    def from_pem(cls, private: Secret, certificate: str = "") -> SigningKey:
+        """An administrator's RSA key, which signs RS256.
+
+        With a certificate, what it signs names that one (`x5t`, RFC 7515 §4.1.7) in place of a
+        `kid`. ClientMisconfigured where one cannot be read, or they do not belong together.
+        """
+        key = _rsa(private)
+        thumbprint = _thumbprint(key, certificate) if certificate else ""
+        return cls(jwk.construct(_pem(key), "RS256"), "RS256", thumbprint)
 
     def private(self) -> Secret:
         """The key as a private JWK, to be sealed."""
@@ -214,7 +238,7 @@ class SigningKey:
         return f"{header}..{signature}"
 
     def _sign(self, payload: bytes, typ: str) -> str:
-        headers = {"kid": self._public["kid"], "typ": typ}
+        headers = {**self._named, "typ": typ}
         return jws.sign(payload, self._key, headers=headers, algorithm=self._alg)
 
 
@@ -222,12 +246,37 @@ def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+def _rsa(private: Secret) -> rsa.RSAPrivateKey:
+    try:
+        key = load_pem_private_key(_lines(private.reveal()), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None  # told below, so that nothing of the key hangs on to it
+    if isinstance(key, rsa.RSAPrivateKey) and SMALLEST_RSA <= key.key_size <= LARGEST_RSA:
+        return key
+    wanted = f"an RSA key of {SMALLEST_RSA} bits or more, without a pass phrase, is needed as PEM"
+    raise ClientMisconfigured("private-key", wanted)
+
+
+def _thumbprint(key: rsa.RSAPrivateKey, certificate: str) -> str:
+    """The SHA-1 of a certificate, once it is this key's: a name, not a proof."""
+    with suppress(ValueError, UnsupportedAlgorithm):
+        shown = load_pem_x509_certificate(_lines(certificate))
+        if shown.public_key() == key.public_key():
+            return _encoded(shown.fingerprint(hashes.SHA1()))
+    raise ClientMisconfigured("certificate", "this is not the private key's certificate as PEM")
+
+
+def _lines(pem: str) -> bytes:
+    """A PEM file whose line breaks a form may have turned into spaces."""
+    whole = _PEM.sub(lambda found: "\n".join((found[1], "".join(found[2].split()), found[3])), pem)
+    return whole.encode()
+
+
 def _public(key: Key) -> Mapping[str, str]:
     shown: dict[str, str] = {str(k): str(v) for k, v in key.public_key().to_dict().items()}
     needed = {name: value for name, value in shown.items() if name in THUMBED}
     thumbprint = hashlib.sha256(orjson.dumps(needed, option=orjson.OPT_SORT_KEYS)).digest()
-    kid = base64.urlsafe_b64encode(thumbprint).rstrip(b"=").decode()
-    return {**needed, "kid": kid, "alg": shown["alg"], "use": "sig"}
+    return {**needed, "kid": _encoded(thumbprint), "alg": shown["alg"], "use": "sig"}
 
 
 def _object(segment: str) -> Mapping[str, object] | None:
@@ -245,3 +294,7 @@ def _bits(number: str) -> int:
 
 def _decoded(segment: str) -> bytes:
     return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import urlencode
 
@@ -26,11 +23,10 @@ from providers.errors import (
     TryLater,
     Unclassified,
 )
+from providers.reading import lifetime, member, retry_after
 from providers.secret import Secret
 
 TOKEN_LIMIT = 16 * 1024
-YEAR_S = 365 * 24 * 3600
-LONGEST_WAIT_S = 3600
 
 PERSON_NEEDED = frozenset({"interaction_required", "consent_required", "login_required"})
 PERSON_SUBERRORS = frozenset(
@@ -54,10 +50,11 @@ TRANSIENT_STATUS = frozenset({408, 425, 429})
 class Dialect:
     """The codes one program adds to those of RFC 6749, class by class.
 
-    `transient_texts` are lower-case pieces of a description that make any code transient: some
-    programs say `invalid_grant` where they mean "not at the same time".
-    `error_of` finds the error code in a body of status 200; most programs put none there, and
-    those that do mean it (`{"ok": false, "error": …}`, `{"error": …}`).
+    `transient_texts` and `misconfigured_texts` are lower-case pieces of a description that decide
+    whatever the code: some programs say `invalid_grant` where they mean "not at the same time", or
+    that they do not know the client.
+    `error_at` is where a body has the error code, whatever its status: some programs put one into a
+    200 and mean it (`{"ok": false, "error": …}`).
     """
 
     grant_dead: frozenset[str] = frozenset()
@@ -65,9 +62,8 @@ class Dialect:
     misconfigured: frozenset[str] = frozenset()
     transient: frozenset[str] = frozenset()
     transient_texts: tuple[str, ...] = ()
-    error_of: Callable[[Mapping[str, object]], object] = field(
-        default=lambda body: body.get("error")
-    )
+    misconfigured_texts: tuple[str, ...] = ()
+    error_at: str = "error"
 
 
 PLAIN = Dialect()
@@ -139,6 +135,16 @@ def code_of(
 Form = Mapping[str, str | Secret]
 
 
+def redeeming(code: Secret, redirect_uri: str, verifier: Secret) -> Form:
+    """The form that turns a code into tokens (RFC 6749 §4.1.3, RFC 7636 §4.5)."""
+    return {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri,
+        "code_verifier": verifier,
+    }
+
+
 async def send(
     egress: Egress,
     endpoint: str,
@@ -185,7 +191,7 @@ def sort(answer: Answer, dialect: Dialect, sent: tuple[Secret, ...] = ()) -> Map
         if answer.body.strip() or status < 300:
             raise TryLater("unparsable", f"status {status} with a body that is no JSON object")
         _refuse(status, None, {}, dialect, sent, answer)
-    error = dialect.error_of(body) if status < 300 else body.get("error")
+    error = member(body, dialect.error_at)
     if status >= 300 or error:
         _refuse(status, error, body, dialect, sent, answer)
     return body
@@ -208,9 +214,12 @@ def _refuse(
         raise PersonNeeded(
             word, words, suberror=suberror, claims=claims if isinstance(claims, str) else None
         )
-    busy = any(piece in words.lower() for piece in dialect.transient_texts)
+    said = words.lower()
+    busy = any(piece in said for piece in dialect.transient_texts)
     if busy or word in TRANSIENT | dialect.transient:
         raise TryLater(word, words, retry_after_s=retry_after(answer))
+    if any(piece in said for piece in dialect.misconfigured_texts):
+        raise ClientMisconfigured(word, words)
     kind: type[ProviderError] = Unclassified
     if word in dialect.grant_dead or (word == "invalid_grant" and status in (200, 400, 401)):
         kind = GrantDead
@@ -224,7 +233,8 @@ def _refuse(
 def tokens(body: Mapping[str, object], *, asked: tuple[str, ...] = ()) -> TokenResponse:
     """A token answer (RFC 6749 §5.1), checked; TryLater where it holds no token, so none is lost.
 
-    A missing `scope` means the scopes that were asked for.
+    A missing `scope` means the scopes that were asked for. Where the program tells the life of the
+    refresh token, AD FS's and Keycloak's words for it are understood.
     """
     access = body.get("access_token")
     if not isinstance(access, str) or not access.strip():
@@ -244,42 +254,10 @@ def tokens(body: Mapping[str, object], *, asked: tuple[str, ...] = ()) -> TokenR
         scopes=tuple(scope.split()) if isinstance(scope, str) and scope.strip() else asked,
         base_url=None,
         account=None,
+        grant_expires_in_s=lifetime(
+            body.get("refresh_token_expires_in", body.get("refresh_expires_in"))
+        ),
     )
-
-
-def lifetime(said: object) -> int | None:
-    """`expires_in` as whole seconds, a year at most; None for what is no life at all.
-
-    Programs send it as text, leave it out, or send 0 and less for "never": then nobody knows, the
-    definition's assumption counts, and the caller's 401 report (K11) puts a wrong guess right.
-    """
-    if isinstance(said, bool) or not isinstance(said, int | float | str):
-        return None
-    try:
-        seconds = float(said)
-    except (ValueError, OverflowError):
-        return None
-    if not math.isfinite(seconds) or seconds < 1:
-        return None
-    return min(int(seconds), YEAR_S)
-
-
-def retry_after(answer: Answer) -> int | None:
-    """`Retry-After` in seconds, an hour at most, from seconds or a date (RFC 9110 §10.2.3)."""
-    said = answer.headers.get("retry-after", "").strip()
-    if said.isascii() and said.isdigit():
-        return min(int(said[:9]), LONGEST_WAIT_S)
-    try:
-        then = parsedate_to_datetime(said)
-        here = parsedate_to_datetime(answer.headers["date"])
-    except (ValueError, KeyError):
-        return None
-    wait = (_aware(then) - _aware(here)).total_seconds()
-    return min(max(int(wait), 0), LONGEST_WAIT_S)
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _object(answer: Answer) -> Mapping[str, object] | None:

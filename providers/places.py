@@ -74,7 +74,10 @@ def bound_by(binding: str) -> tuple[str, dict[str, str]]:
 
 
 def origin_of_url(url: str) -> str | None:
-    """`scheme://host[:port]` of a web address; None where it is not one or names a user."""
+    """`scheme://host[:port]` of a web address; None where it is not one or names a user.
+
+    Two parsers might read a percent sign in a host differently, so there is none.
+    """
     if not url.isascii() or any(ord(c) <= 32 or c in '\\"<>' for c in url):
         return None
     try:
@@ -82,7 +85,7 @@ def origin_of_url(url: str) -> str | None:
         port = parts.port
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+    if parts.scheme not in ("http", "https") or not parts.hostname or {*"@%"} & {*parts.netloc}:
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     if port is None or port == {"http": 80, "https": 443}[parts.scheme]:

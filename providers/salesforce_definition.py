@@ -57,7 +57,10 @@ DEFINITION = Definition(
             "Object that gets the buttons",
             Section.ADDITIONAL,
             Kind.FEATURE,
-            help="One object, for example Account; used with Install/Update.",
+            required=True,
+            help="The API name of one object, for example Account.",
+            alphabet="0-9A-Za-z_",
+            when=("buttons", "install_update"),
         ),
         Field(
             "send_email",
@@ -102,5 +105,12 @@ DEFINITION = Definition(
         "Use an account of its own for this connector, not one that another integration shares.",
         "Salesforce keeps about 5 approvals for one account and app; a further one silently ends "
         "the oldest.",
+        "The account is usually a System Administrator's. At the least it needs Modify All Data,"
+        " Modify Metadata Through Metadata API Functions, API Enabled, Author Apex, Customize"
+        " Application, Send Email where flows send any, and what those depend on; Check tells which"
+        " it has.",
+        "Standard object permissions narrow which objects it reaches; API Only User may forbid it"
+        " to sign in at Salesforce itself. Some fields need more, such as Manage Users for"
+        " User.NumberOfFailedLogins.",
     ),
 )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from broker.db.database import Database
-from tests import engines, loopback
+from tests import canaries, engines, loopback
 from tests.clocks import MovableClock
 
 loopback.wall()
+canaries.watch()
 # Two shared cores: a slow example is no defect; CI repeats the same examples each time.
 hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("house")
@@ -26,6 +27,19 @@ def _no_way_out() -> Iterator[None]:
     yield
     if loopback.attempts:
         pytest.fail(f"reached for {', '.join(loopback.attempts)}; tests talk to loopback alone")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Promise 17: a planted secret in what a test printed, logged, raised or was answered fails it,
+    also where the test itself was content.
+    """
+    report = yield
+    for name, text in report.sections:
+        canaries.search(name, text)
+    if (told := canaries.found()) and report.outcome != "failed":
+        report.outcome, report.longrepr = "failed", told
+    return report
 
 
 @pytest.fixture(scope="session")

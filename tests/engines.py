@@ -18,7 +18,7 @@ import psycopg
 
 from broker.db import migrate, postgres, sqlite
 from broker.db.database import Clock, Database, Transaction, system_clock
-from tests import leashed_postgres
+from tests import canaries, leashed_postgres
 
 SETTING = "BROKER_TEST_PG_URL"
 NO_SERVER = (
@@ -68,6 +68,7 @@ class SqliteEngine:
         shutil.copyfile(self._template, path)
         path.chmod(0o600)
         yield f"sqlite:///{path}"
+        canaries.search_files(folder, path.name + "*")  # promise 13
         for file in folder.glob(path.name + "*"):
             file.unlink()
 

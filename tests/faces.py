@@ -12,13 +12,13 @@ from pydantic import SecretStr
 
 from broker import app, wiring
 from broker.config import Settings
-from broker.db import seal
 from broker.db.database import Clock, system_clock
 from broker.domain.callers import SCOPES
 from broker.wiring import Broker
+from tests import canaries
 
 BASE_URL = "http://127.0.0.1:8080"
-KEYS = seal.new_key("test")
+KEYS = canaries.key("test")
 BROWSER = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
 
 

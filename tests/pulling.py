@@ -16,6 +16,7 @@ import psycopg
 
 from broker.db.database import Database, Transaction
 from broker.db.seal import Seal
+from broker.demo.grants import App
 from broker.demo.simulator import Simulator, serving
 from broker.domain.directories import Directory, Holding
 from broker.domain.runs import Record, Run, State, Trigger
@@ -35,10 +36,11 @@ from providers.sources.reading import CanReadDirectory, Found, Kind, Members, Pa
 from providers.sources.registry import Sources as Kinds
 from scim.document import Accepted, accept
 from scim.tolerance import STANDARD
+from tests.canaries import planted
 from tests.pushing import CATALOGUE, SEAL, House
 from tests.waiting import until
 
-TOKEN = "source-token-canary"
+TOKEN = planted("source-token")
 OPEN = Holding(percent=100)
 
 
@@ -235,7 +237,7 @@ async def served(house: House, **more: Any) -> AsyncIterator[tuple[Puller, Simul
 async def tenant(house: House, **more: Any) -> AsyncIterator[tuple[Puller, Simulator]]:
     """A directory that is read over HTTP from the simulator's pretend Microsoft Entra ID."""
     async with serving() as simulator:
-        simulator.entra.apps["app"] = TOKEN
+        simulator.entra.register(App("app", TOKEN))
         egress = Egress(origins=[simulator.base_url])
         puller = await _puller(house, Kinds(egress, simulator=simulator.base_url), **more)
         said = {"environment": "rehearsal", "tenant": "acme.example", "client_id": "app"}

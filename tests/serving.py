@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from broker.db import seal
+from tests import canaries
 
 BROKER = Path(sys.executable).with_name("broker")
-KEYS = seal.new_key("test")
+KEYS = canaries.key("test")
 """One sealing key for the session, so that replicas and restarts open each other's rows."""
 READY_S = 30.0
 STOP_S = 20.0
@@ -76,6 +76,7 @@ def environment(folder: Path, url: str | None, **settings: str) -> dict[str, str
     """What a broker process of a test sees: this session's own settings are not among it."""
     seen = {name: value for name, value in os.environ.items() if not name.startswith("BROKER_")}
     seen["BROKER_DATA"] = str(folder / "data")
+    seen["BROKER_LOG_LEVEL"] = "debug"
     if url is not None:
         seen["BROKER_DATABASE_URL"] = url
     return seen | settings
@@ -87,6 +88,7 @@ async def command(environment: Mapping[str, str], *words: str) -> Any:
         *(str(BROKER), *words, "--json"), env=environment, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
     )
     said, complaint = await process.communicate()
+    canaries.search(f"broker {' '.join(words)}", said + complaint)
     assert process.returncode == 0, f"broker {' '.join(words)}: {complaint.decode()}"
     return json.loads(said)
 
@@ -139,6 +141,7 @@ async def serve(
         if process.returncode is None:
             process.kill()
             await process.wait()
+        canaries.search(log.name, log.read_bytes())
 
 
 async def _ready(process: Process, file: Path, log: Path) -> dict[str, Any]:

@@ -41,10 +41,11 @@ from providers.egress import Egress
 from providers.oidc import Issuers
 from providers.registry import Registry
 from providers.secret import Secret
+from tests.canaries import planted
 
 PUBLIC_URL = "http://127.0.0.1:8080"
 CLIENT = "consumer-key"
-CLIENT_SECRET = "consumer-secret"
+CLIENT_SECRET = planted("consumer")
 KIM, ANA, BO = (person.user_name for person in PEOPLE[:3])
 """People who have an account at the pretend Salesforce."""
 ROBOT = "automation@acme.example"

@@ -7,6 +7,7 @@ import click
 
 from broker.commands.directories import directory
 from broker.commands.operating import BY, Said, dated, id_of, listed, operators
+from broker.commands.sealing import seal
 from broker.domain.callers import SCOPES, Caller, Kind
 from broker.service.projects import UNSAID, SignIn
 from broker.store.projects import Project
@@ -15,7 +16,13 @@ from broker.wiring import Broker
 UNLIMITED = "unlimited"
 
 project, apikey, admin = click.Group(), click.Group(), click.Group()
-GROUPS = {"project": project, "directory": directory, "apikey": apikey, "admin": admin}
+GROUPS = {
+    "project": project,
+    "directory": directory,
+    "apikey": apikey,
+    "admin": admin,
+    "seal": seal,
+}
 
 
 def capacity_of(_: click.Context, __: click.Parameter, typed: str | None) -> int | str | None:

@@ -33,6 +33,8 @@ metadata = MetaData(
 KEY = Text().with_variant(Text(collation="C"), "postgresql")
 """Text that is compared: byte order on both engines."""
 NUMBER = BigInteger().with_variant(Integer, "sqlite")
+SEALED = {"sealed": True}
+"""Marks a column whose values are sealed anew when the key changes."""
 
 
 def key(name: str, **more: Any) -> Column[Any]:
@@ -75,7 +77,7 @@ def maybe_moment(name: str) -> Column[Any]:
 
 def sealed(name: str) -> Column[Any]:
     """A value that only the seal opens; NULL where there is none."""
-    return Column(name, LargeBinary)
+    return Column(name, LargeBinary, info=SEALED)
 
 
 def document(name: str) -> Column[Any]:
@@ -120,7 +122,7 @@ def _is_number(part: Any) -> bool:
 
 # hash key (sealed), epoch, demo mark
 table("installation", key("name", primary_key=True),
-    Column("value", LargeBinary, nullable=False))
+    Column("value", LargeBinary, nullable=False, info=SEALED))
 
 table("projects", key("id", primary_key=True), key("name"), maybe_words("oidc_issuer"),
     maybe_words("oidc_client_id"), sealed("oidc_secret"),
@@ -417,8 +419,7 @@ table("links", key("id", primary_key=True), key("project_id"),
     key("purpose"), key("state"), maybe_words("reason"),
     maybe_key("state_hash"),  # OAuth state, from the moment the person goes on
     maybe_key("browser_hash"), maybe_key("session_hash"), sealed("verifier"),
-    words("scopes", ""), maybe_words("claims"),  # what the provider wants to be asked with (K7)
-    maybe_words("return_url"),
+    words("scopes", ""), maybe_words("return_url"),
     flag("other_account"),  # an administrator said: the connector user may be another account
     words("made_by"), maybe_count("coupon"), moment("created_at"), moment("expires_at"),
     maybe_moment("followed_at"),  # a state lives ten minutes from here
@@ -514,7 +515,9 @@ table("events", number(), key("id"), key("project_id"), key("type"),
 table("audit", number(), key("id"), maybe_key("project_id"), moment("at"),
     key("actor"),  # "key:…", "admin:…", "person:…", "directory:…", "broker", "operator"
     key("action"), maybe_key("target"), words("detail", "{}"), key("digest"),
-    UniqueConstraint("id"), Index("ix_audit_project", "project_id", "n"))
+    UniqueConstraint("id"), Index("ix_audit_project", "project_id", "n"),
+    index_where("ix_audit_tests", "project_id", "actor", "at",
+        where="action IN ('connector.tested', 'connector.checked')"))
 
 # the chain behind the commit
 table("audit_chain", Column("position", NUMBER, primary_key=True, autoincrement=False),

@@ -32,6 +32,18 @@ class Seal:
         self._ciphers = {kid: AESGCM(key) for kid, key in keys.items()}
         self._first = next(iter(keys))
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The ids of the keys that open, the sealing one first."""
+        return tuple(self._ciphers)
+
+    def is_known(self, sealed: bytes) -> bool:
+        """Whether the key of a value is here; nothing is opened."""
+        try:
+            return key_id(sealed) in self._ciphers
+        except Unreadable:
+            return False
+
     def seal(self, plain: bytes, project: str, table: str, row: str, column: str) -> bytes:
         """`plain`, readable only with the key and only in this place."""
         kid, nonce = self._first, os.urandom(_NONCE)

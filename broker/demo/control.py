@@ -1,5 +1,6 @@
 """The simulator's switchboard over HTTP, for rehearsals and for tests in another process."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 
@@ -8,25 +9,35 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from broker.demo.docusign import DocuSign
 from broker.demo.entra import Entra
 from broker.demo.grants import App, State
 from broker.demo.hr import Hr
 from broker.demo.identity import Client, Identity
+from broker.demo.oauth import Program
+from broker.demo.sharepoint import Farm
 from broker.demo.staff import Staff
 from broker.demo.world import Switches, Trouble
 
 # What GET /control shows: each route with its fields ("?" where they may be left out).
 ROUTES = {
-    "POST /control/trouble": "program (salesforce, identity, hr, entra), trouble, endpoint?, "
-    "user?, times?, seconds?: switch a trouble on; hr has the endpoints page, record, config, "
-    "entra has token, users, groups, record",
+    "POST /control/trouble": "program (salesforce, entra, sharepoint, docusign, tickets, identity, "
+    "hr), trouble (of troubles, or of the program's answers), endpoint?, user?, times?, seconds?: "
+    "switch a trouble on. Endpoints: token, authorize, revoke, introspect, userinfo, and of "
+    "salesforce identity, query; of entra me, site, users, groups, record; of sharepoint "
+    "currentuser, web; of docusign account; of tickets tickets; of hr page, record, config",
     "POST /control/calm": "no trouble any more",
     "POST /control/clock": "advance_s: move the simulator's time",
-    "POST /control/salesforce/apps": "client_id, client_secret, redirect_uris?, redirect_prefix?, "
-    "rotation?, session_s?, idle_s?, approvals?: a connected app",
-    "POST /control/salesforce/users": "user, active: switch a user on or off",
-    "POST /control/salesforce/revoke": "user: an administrator ends all approvals of this user",
-    "POST /control/salesforce/end-sessions": "every access token is over, refresh tokens live on",
+    "POST /control/{program}/apps": "client_id, client_secret, redirect_uris?, redirect_prefix?, "
+    "rotation?, session_s?, idle_s?, approvals?, certificate?, lifetime?: an app it knows; "
+    "certificate (PEM) checks assertions, lifetime false tells no expires_in",
+    "POST /control/{program}/users": "user, active: switch a user on or off",
+    "POST /control/{program}/revoke": "user: an administrator ends all approvals of this user",
+    "POST /control/{program}/end-sessions": "every access token is over, refresh tokens live on",
+    "POST /control/sharepoint": "realm?, trusted? (certificates in PEM by issuer id), passwords? "
+    "(by user name): whom the farm lets in without a sign-in",
+    "POST /control/docusign": "user, accounts (each with account_id, is_default, account_name): "
+    "where somebody has accounts; client_id, user: a consent for the JWT grant",
     "POST /control/identity/clients": "client_id, client_secret, redirect_uris?, redirect_prefix?, "
     "algorithm?: a relying party",
     "POST /control/identity/id-tokens": "person (externalId), audience, nonce?, algorithm?, "
@@ -48,20 +59,18 @@ Body = Mapping[str, object]
 class Control:
     """The switches over HTTP; bodies are JSON, so that no web page can post a form here."""
 
-    salesforce: State
+    programs: Mapping[str, Program]
     identity: Identity
     hr: Hr
     entra: Entra
+    farm: Farm
+    docusign: DocuSign
 
     def routes(self) -> list[Route]:
         posts: dict[str, Callable[[Body], object]] = {
             "trouble": self._trouble,
             "calm": self._calm,
             "clock": self._clock,
-            "salesforce/apps": lambda body: _made(self.salesforce.register(_app(body))),
-            "salesforce/users": self._users,
-            "salesforce/revoke": lambda body: {"ended": self.salesforce.revoke(str(body["user"]))},
-            "salesforce/end-sessions": lambda _: self.salesforce.end_sessions(),
             "identity/clients": lambda body: _made(self.identity.register(_client(body))),
             "identity/id-tokens": self._id_tokens,
             "identity/rotate-keys": lambda _: self.identity.rotate(),
@@ -69,6 +78,12 @@ class Control:
             "hr/staff": lambda body: _staff(self.hr.staff, body),
             "entra": self._entra,
             "entra/staff": lambda body: _staff(self.entra.staff, body),
+            "sharepoint": self._sharepoint,
+            "docusign": self._docusign,
+            "{program}/apps": lambda body: _made(self._state(body).register(_app(body))),
+            "{program}/users": self._users,
+            "{program}/revoke": lambda body: {"ended": self._state(body).revoke(str(body["user"]))},
+            "{program}/end-sessions": lambda body: self._state(body).end_sessions(),
         }
         return [
             Route("/control", self._show),
@@ -79,28 +94,34 @@ class Control:
         ]
 
     async def _show(self, _: Request) -> Response:
-        calls = {
-            " ".join(what) if isinstance(what, tuple) else what: count
-            for what, count in sorted(self.salesforce.calls.items(), key=str)
-        }
-        switched_on = {name: _shown(program) for name, program in self._switches().items()}
-        troubles = [trouble.value for trouble in Trouble]
+        switches = self._switches()
         return JSONResponse(
-            {"routes": ROUTES, "troubles": troubles, "switched_on": switched_on, "calls": calls}
+            {
+                "routes": ROUTES,
+                "troubles": [trouble.value for trouble in Trouble],
+                "answers": {
+                    name: {code: {"status": one.status, "body": one.body} for code, one in said}
+                    for name, program in switches.items()
+                    if (said := program.answers.items())
+                },
+                "switched_on": {name: _shown(program) for name, program in switches.items()},
+                "calls": {name: _counted(one.state.calls) for name, one in self.programs.items()},
+            }
         )
 
     def _switches(self) -> dict[str, Switches]:
-        return {
-            "salesforce": self.salesforce.switches,
+        return {name: program.state.switches for name, program in self.programs.items()} | {
             "identity": self.identity.switches,
             "hr": self.hr.switches,
-            "entra": self.entra.switches,
         }
+
+    def _state(self, body: Body) -> State:
+        return self.programs[str(body["program"])].state
 
     def _trouble(self, body: Body) -> None:
         chosen = dict(body)
         switches = self._switches()[str(chosen.pop("program"))]
-        trouble = Trouble(str(chosen.pop("trouble")))
+        trouble = str(chosen.pop("trouble"))
         switches.set(trouble, **chosen)  # type: ignore[arg-type]  # a wrong field: TypeError, 400
 
     def _calm(self, _: Body) -> None:
@@ -108,11 +129,11 @@ class Control:
             switches.clear()
 
     def _clock(self, body: Body) -> object:
-        self.salesforce.clock.advance(float(str(body["advance_s"])))
-        return {"now": self.salesforce.clock.now()}
+        self.identity.clock.advance(float(str(body["advance_s"])))
+        return {"now": self.identity.clock.now()}
 
     def _users(self, body: Body) -> None:
-        self.salesforce.users[str(body["user"])].active = body["active"] is True
+        self._state(body).users[str(body["user"])].active = body["active"] is True
 
     def _id_tokens(self, body: Body) -> object:
         chosen = dict(body)
@@ -128,9 +149,23 @@ class Control:
 
     def _entra(self, body: Body) -> object:
         if "client_id" in body:
-            self.entra.apps[str(body["client_id"])] = str(body["client_secret"])
+            self.entra.register(App(str(body["client_id"]), str(body["client_secret"])))
         _set_on(self.entra, body, "tenant", "page", "members")
         return {"tenant": self.entra.tenant}
+
+    def _sharepoint(self, body: Body) -> object:
+        self.farm.trusted.update(_texts(body.get("trusted")))
+        self.farm.passwords.update(_texts(body.get("passwords")))
+        self.farm.realm = str(body.get("realm", self.farm.realm))
+        return {"realm": self.farm.realm, "host": self.farm.host}
+
+    def _docusign(self, body: Body) -> object:
+        user = self.docusign.state.users[str(body["user"])]
+        if isinstance(accounts := body.get("accounts"), list):
+            self.docusign.accounts[user.user_name] = [dict(one) for one in accounts]
+        if "client_id" in body:
+            self.docusign.consents.add((str(body["client_id"]), user.id))
+        return {"user_id": user.id}
 
 
 def _set_on(program: Hr | Entra, body: Body, *names: str) -> None:
@@ -161,7 +196,7 @@ def _posted(act: Callable[[Body], object]) -> Callable[[Request], Awaitable[Resp
             return JSONResponse({"error": "send application/json"}, 415)
         try:
             body = orjson.loads(await request.body() or b"{}")
-            return JSONResponse(act(body) or {})
+            return JSONResponse(act(body | request.path_params) or {})
         except (KeyError, TypeError, ValueError) as error:
             return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
 
@@ -169,7 +204,8 @@ def _posted(act: Callable[[Body], object]) -> Callable[[Request], Awaitable[Resp
 
 
 def _app(body: Body) -> App:
-    return App(**{**body, "redirect_uris": _set(body)})  # type: ignore[arg-type]  # as above
+    said = {name: one for name, one in body.items() if name != "program"}
+    return App(**{**said, "redirect_uris": _set(body)})  # type: ignore[arg-type]  # as above
 
 
 def _client(body: Body) -> Client:
@@ -179,6 +215,21 @@ def _client(body: Body) -> Client:
 def _set(body: Body) -> set[str]:
     uris = body.get("redirect_uris")
     return {str(uri) for uri in uris} if isinstance(uris, list) else set()
+
+
+def _texts(said: object) -> dict[str, str]:
+    """Names and texts; TypeError where there are others."""
+    named = said if isinstance(said, dict) else {}
+    if said not in (None, named) or not all(isinstance(one, str) for one in named.values()):
+        raise TypeError("names and texts")
+    return named
+
+
+def _counted(calls: Counter[str | tuple[str, str]]) -> dict[str, int]:
+    return {
+        " ".join(what) if isinstance(what, tuple) else what: count
+        for what, count in sorted(calls.items(), key=str)
+    }
 
 
 def _made(thing: App | Client) -> dict[str, object]:

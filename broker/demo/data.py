@@ -1,4 +1,4 @@
-"""What the demo holds: people out of a directory, a key that may do all, a connector that works."""
+"""What the demo holds: people of a directory, a key that may do all, connectors that work."""
 
 from contextlib import suppress
 from typing import Any
@@ -9,7 +9,7 @@ from broker import app
 from broker.demo.identity import Client
 from broker.demo.people import HEADCOUNT, PEOPLE
 from broker.demo.simulator import Simulator
-from broker.demo.visitor import Visitor
+from broker.demo.visitor import CONNECTORS, DOCUSIGN, SALESFORCE, Visitor
 from broker.domain.callers import SCOPES, Caller, Kind
 from broker.domain.directories import Schedule
 from broker.service.configuring import Said
@@ -53,8 +53,9 @@ async def fill(broker: Broker, pretend: Simulator) -> dict[str, Any]:
         await visitor.push(scim_url, token, PEOPLE)
         await broker.delivering.deliver()  # before anybody comes in without their letter
         await visitor.log_in(PEOPLE[:ACTIVE])
-        await visitor.set_up_connector(await broker.callers.setup_link(project.id))
-        await visitor.connect(PEOPLE[0])
+        await visitor.set_up(await broker.callers.setup_link(project.id), CONNECTORS)
+        await visitor.connect(PEOPLE[0], SALESFORCE)
+        await visitor.connect(PEOPLE[1], DOCUSIGN)
     link = await broker.callers.setup_link(project.id)
     return {
         "scim": {"base_url": scim_url, "token": token, "directory": directory},

@@ -12,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from broker.demo.page import form
+from broker.demo import answers
+from broker.demo.grants import App, Rules, State, users_as
 from broker.demo.staff import DEPARTMENTS, Event, Staff, department_of, manager_of
-from broker.demo.world import Clock, Switches, Trouble, answer_of
+from broker.demo.world import Answer, Clock, Switches, Trouble, answer_of
 
 BASE = "/entra"
-TOKEN_S = 3599
+RULES = Rules(session_s=3599, idle_s=90 * 24 * 3600, renews=True, marks=("1.AX", "eyJ0"))
 LARGE = 10_000_000
 FIRST_GROUP = 900_000_000_000
 USER_TYPE = "#microsoft.graph.user"
@@ -31,21 +32,36 @@ Round = dict[str, Any]
 class Entra:
     """One tenant: what it holds and how it answers, open to tests and rehearsals.
 
-    No app may read it until one is registered. `calls` counts by endpoint: `token`, `users`,
-    `groups`, `record`, which are also the names for troubles. `page` and `members` are how many
-    people and how many members of a group one page holds.
+    No app may read it until one is registered. `state` is who may come in; its `calls` counts by
+    endpoint: `token`, `users`, `groups`, `record`, `me`, `site`, which are also the names for
+    troubles. `page` and `members` are how many people and how many members of a group one page
+    holds.
     """
 
     base_url: str
     clock: Clock = field(default_factory=Clock)
     staff: Staff = field(default_factory=Staff)
-    switches: Switches = field(default_factory=Switches)
     tenant: str = "acme.example"
-    apps: dict[str, str] = field(default_factory=dict)
-    tokens: dict[str, float] = field(default_factory=dict)
     page: int = 100
     members: int = 500
-    calls: Counter[str] = field(default_factory=Counter)
+    state: State = field(init=False)
+
+    def __post_init__(self) -> None:
+        switches = Switches(answers=answers.ENTRA)
+        users = users_as(_id)
+        self.state = State(self.base_url, self.clock, switches, users=users, rules=RULES)
+
+    @property
+    def switches(self) -> Switches:
+        return self.state.switches
+
+    @property
+    def calls(self) -> Counter[str | tuple[str, str]]:
+        return self.state.calls
+
+    def register(self, app: App) -> App:
+        """An app registration, new or in place of the one with its client id."""
+        return self.state.register(app)
 
     @property
     def graph(self) -> str:
@@ -54,34 +70,11 @@ class Entra:
 
     def routes(self) -> list[Route]:
         return [
-            Route(f"{BASE}/{{tenant}}/oauth2/v2.0/token", self._token, methods=["POST"]),
             Route(f"{BASE}/v1.0/users/delta", self._users),
             Route(f"{BASE}/v1.0/groups/delta", self._groups),
             Route(f"{BASE}/v1.0/users/{{id}}", self._user),
             Route(f"{BASE}/v1.0/groups/{{id}}", self._group),
         ]
-
-    async def _token(self, request: Request) -> Response:
-        met = await self._met("token")
-        if met is not None and (trouble := answer_of(met)) is not None:
-            return trouble
-        said = await form(request)
-        if request.path_params["tenant"] != self.tenant:
-            return _no_token(400, "invalid_request", "AADSTS90002: Tenant was not found.")
-        known = self.apps.get(said.get("client_id", ""))
-        if known is None:
-            return _no_token(400, "unauthorized_client", "AADSTS700016: Application was not found.")
-        if said.get("client_secret") != known:
-            return _no_token(
-                401, "invalid_client", "AADSTS7000215: Invalid client secret provided."
-            )
-        if said.get("grant_type") != "client_credentials":
-            return _no_token(400, "unsupported_grant_type", "AADSTS70003: Not this grant.")
-        if said.get("scope") != f"{self.graph}/.default":
-            return _no_token(400, "invalid_scope", "AADSTS1002012: The scope is not valid.")
-        token = secrets.token_urlsafe(32)
-        self.tokens[token] = self.clock.now() + TOKEN_S
-        return JSONResponse({"token_type": "Bearer", "expires_in": TOKEN_S, "access_token": token})
 
     async def _users(self, request: Request) -> Response:
         return await self._delta(request, "users", self._some_users)
@@ -136,7 +129,7 @@ class Entra:
         return self._paged(met, f"{self.graph}/v1.0/{endpoint}/delta", begun, records, at)
 
     def _paged(
-        self, met: Trouble | None, url: str, now: Round, records: list[Any], at: int | None
+        self, met: Trouble | Answer | None, url: str, now: Round, records: list[Any], at: int | None
     ) -> Response:
         if met is Trouble.LARGE_RECORD and records:
             records[0]["jobTitle"] = "x" * LARGE
@@ -230,11 +223,11 @@ class Entra:
     def _department(self, number: int) -> Document:
         return {"id": _id(FIRST_GROUP + number), "displayName": DEPARTMENTS[number - 1]}
 
-    async def _met(self, endpoint: str) -> Trouble | None:
-        self.calls[endpoint] += 1
+    async def _met(self, endpoint: str) -> Trouble | Answer | None:
+        self.state.count(endpoint)
         return await self.switches.take(endpoint)
 
-    def _refusal(self, request: Request, met: Trouble | None) -> Response | None:
+    def _refusal(self, request: Request, met: Trouble | Answer | None) -> Response | None:
         if met is Trouble.RATE_LIMITED:
             return _error(429, "TooManyRequests", "Too many requests.", {"Retry-After": "7"})
         if met is Trouble.FORBIDDEN:
@@ -243,7 +236,7 @@ class Entra:
         if met is not None and (trouble := answer_of(met)) is not None:
             return trouble
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme != "Bearer" or self.tokens.get(token, 0) <= self.clock.now():
+        if scheme != "Bearer" or self.state.by_access_token(token) is None:
             words = "Lifetime validation failed, the token is expired."
             return _error(401, "InvalidAuthenticationToken", words)
         return None
@@ -276,7 +269,3 @@ def _error(
     inner = {"request-id": secrets.token_hex(8)}
     error = {"code": code, "message": message, "innerError": inner}
     return JSONResponse({"error": error}, status, headers)
-
-
-def _no_token(status: int, error: str, words: str) -> Response:
-    return JSONResponse({"error": error, "error_description": words}, status)

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from broker.demo.people import ENTERPRISE
 from broker.demo.staff import DEPARTMENTS, Staff, department_of, manager_of
-from broker.demo.world import Switches, Trouble, answer_of
+from broker.demo.world import Answer, Switches, Trouble, answer_of
 
 BASE = "/hr/scim/v2"
 MESSAGES = "urn:ietf:params:scim:api:messages:2.0:"
@@ -128,7 +128,13 @@ class Hr:
         return self._page(met, records, start, total, by_cursor=cursor is not None)
 
     def _page(
-        self, met: Trouble | None, records: list[Any], start: int, total: int, *, by_cursor: bool
+        self,
+        met: Trouble | Answer | None,
+        records: list[Any],
+        start: int,
+        total: int,
+        *,
+        by_cursor: bool,
     ) -> Response:
         if met is Trouble.LARGE_RECORD and records:
             records[0]["nickName"] = "x" * LARGE
@@ -159,11 +165,11 @@ class Hr:
     async def _refused(self, request: Request, endpoint: str) -> Response | None:
         return self._refusal(request, await self._met(endpoint))
 
-    async def _met(self, endpoint: str) -> Trouble | None:
+    async def _met(self, endpoint: str) -> Trouble | Answer | None:
         self.calls[endpoint] += 1
         return await self.switches.take(endpoint)
 
-    def _refusal(self, request: Request, met: Trouble | None) -> Response | None:
+    def _refusal(self, request: Request, met: Trouble | Answer | None) -> Response | None:
         if met is not None and (trouble := answer_of(met)) is not None:
             return trouble
         if met is Trouble.FORBIDDEN:

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
-from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,6 +18,7 @@ from starlette.routing import Route
 
 from broker.demo.page import back, form, hidden, page, redirect
 from broker.demo.people import PEOPLE, Person
+from broker.demo.proofs import basic
 from broker.demo.world import Clock, Switches, answer_of
 from providers.jwt import Algorithm, SigningKey
 
@@ -211,7 +211,7 @@ class Identity:
 
     async def _token(self, request: Request) -> Response:
         sent = await form(request)
-        client_id, secret = _basic(request) or (sent.get("client_id"), sent.get("client_secret"))
+        client_id, secret = basic(request) or (sent.get("client_id"), sent.get("client_secret"))
         client = self.clients.get(client_id or "")
         if client is None or not hmac.compare_digest(client.client_secret, secret or ""):
             challenge = {"WWW-Authenticate": 'Basic realm="identity"', **NO_STORE}
@@ -249,15 +249,3 @@ class Identity:
         if not client.takes(query.get("redirect_uri", "")):
             raise ValueError("The redirect URI is not registered.")
         return client
-
-
-def _basic(request: Request) -> tuple[str, str] | None:
-    """Client id and secret out of HTTP Basic (RFC 6749 §2.3.1)."""
-    scheme, _, pair = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        client_id, _, secret = base64.b64decode(pair).decode().partition(":")
-    except ValueError:
-        return "", ""
-    return unquote_plus(client_id), unquote_plus(secret)

@@ -70,7 +70,10 @@ class Api:
 
 def _record(request: Request, user: User) -> dict[str, object]:
     if "PermissionSetAssignment" in request.query_params.get("q", ""):
-        return {"PermissionSet": dict.fromkeys(sorted(user.permissions), True)}
+        return {
+            "Assignee": {"Profile": {"Name": "System Administrator"}},
+            "PermissionSet": dict.fromkeys(sorted(user.permissions), True),
+        }
     url = f"/services/data/{request.path_params['version']}/sobjects/User/{user.id}"
     attributes = {"type": "User", "url": url}
     return {"attributes": attributes, "Id": user.id, "Username": user.user_name, "Name": user.name}

@@ -17,15 +17,20 @@ from starlette.datastructures import MutableHeaders
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from broker.demo import grants
+from broker.demo import answers, docusign, grants, sharepoint, tickets
 from broker.demo.control import Control
+from broker.demo.docusign import DocuSign
 from broker.demo.entra import Entra
+from broker.demo.entra_sign_in import EntraSignIn
 from broker.demo.hr import Hr
 from broker.demo.identity import Identity
 from broker.demo.mailbox import Mailbox
+from broker.demo.oauth import Program
 from broker.demo.salesforce import Salesforce
 from broker.demo.salesforce_api import Api
-from broker.demo.world import Clock
+from broker.demo.sharepoint import Farm
+from broker.demo.tickets import Tickets
+from broker.demo.world import Clock, Switches
 
 
 @dataclass
@@ -33,8 +38,9 @@ class Simulator:
     """Everything pretended, in one hand: tests and rehearsals reach in here.
 
     `base_url` is what `BROKER_SIMULATOR_URL` names; the identity provider's issuer is
-    `base_url + "/identity"`. Nothing is registered at first: see `salesforce.register`,
-    `identity.register`, `hr.tokens` and `entra.apps`.
+    `base_url + "/identity"`. Nothing is registered at first: see `register` of `salesforce`,
+    `identity`, `entra` and of the `state` of each further program, `hr.tokens`, `farm.trusted` and
+    `farm.passwords`.
     """
 
     base_url: str
@@ -45,13 +51,33 @@ class Simulator:
     hr: Hr = field(init=False)
     entra: Entra = field(init=False)
     pages: Salesforce = field(init=False)
+    microsoft: EntraSignIn = field(init=False)
+    farm: Farm = field(init=False)
+    docusign: DocuSign = field(init=False)
+    tickets: Tickets = field(init=False)
 
     def __post_init__(self) -> None:
-        self.salesforce = grants.State(self.base_url, self.clock)
+        switches = Switches(answers=answers.SALESFORCE)
+        self.salesforce = grants.State(self.base_url, self.clock, switches)
         self.identity = Identity(self.base_url + "/identity", self.clock)
         self.hr = Hr(self.base_url)
         self.entra = Entra(self.base_url, self.clock)
         self.pages = Salesforce(self.salesforce)
+        self.microsoft = EntraSignIn(self.entra)
+        self.farm = Farm(sharepoint.state(self.base_url, self.clock))
+        self.docusign = DocuSign(docusign.state(self.base_url, self.clock))
+        self.tickets = Tickets(tickets.state(self.base_url, self.clock))
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """Those with a consent page, by the name the control routes call them by."""
+        return {
+            "salesforce": self.pages,
+            "entra": self.microsoft,
+            "sharepoint": self.farm,
+            "docusign": self.docusign,
+            "tickets": self.tickets,
+        }
 
 
 def create(simulator: Simulator) -> Starlette:
@@ -59,13 +85,18 @@ def create(simulator: Simulator) -> Starlette:
     return Starlette(
         routes=[
             *Control(
-                simulator.salesforce, simulator.identity, simulator.hr, simulator.entra
+                simulator.programs,
+                simulator.identity,
+                simulator.hr,
+                simulator.entra,
+                simulator.farm,
+                simulator.docusign,
             ).routes(),
             *simulator.hr.routes(),
             *simulator.entra.routes(),
             Mount("/identity", routes=simulator.identity.routes()),
             *simulator.mailbox.routes(),
-            *simulator.pages.routes(),
+            *(route for program in simulator.programs.values() for route in program.routes()),
             *Api(simulator.salesforce).routes(),
         ]
     )

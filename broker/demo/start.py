@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -16,6 +17,8 @@ from broker.wiring import Broker
 
 KEY_FILE = "encryption.key"
 ENV_FILE = "env"
+PROGRAMS = Path(__file__).with_name("programs.json")
+"""The ticket system, described as an operator would describe it."""
 
 
 def adopted(settings: Settings) -> Settings:
@@ -36,6 +39,7 @@ async def beside(settings: Settings, port: int) -> AsyncIterator[tuple[Settings,
     async with _served(port) as pretend, pretend.mailbox.receiving():
         settings = _own(settings).with_(
             simulator_url=pretend.base_url,
+            programs=settings.programs or PROGRAMS,
             smtp_url=SecretStr(f"smtp://127.0.0.1:{pretend.mailbox.port}"),
             smtp_from="Acme <flows@acme.example>",
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -40,7 +41,8 @@ class Trouble(StrEnum):
     EMPTY_TOKEN = "empty-token"
     HTML = "html"  # 200 with a page of some proxy
     LOST = "lost-answer"  # the work is done, the answer never arrives
-    SLOW = "slow"  # the right answer, later
+    SLOW = "slow"  # the work is done later, and then answered
+    LATE = "late-answer"  # the work is done at once, the answer arrives later
     FORBIDDEN = "403"  # a directory: these credentials may not read it
     HALF_PAGE = "half-page"  # a directory's page, cut off in the middle
     SAME_PAGE = "same-page"  # a directory's page that leads to itself
@@ -83,27 +85,41 @@ ERRORS: dict[Trouble, tuple[int, dict[str, object]]] = {
 }
 
 
-def answer_of(trouble: Trouble) -> Response | None:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One error as its program words it: status, JSON body and headers."""
+
+    status: int
+    body: object
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        return JSONResponse(self.body, self.status, {"Cache-Control": "no-store", **self.headers})
+
+
+def answer_of(met: Trouble | Answer) -> Response | None:
     """What the endpoint says instead of its answer; None where its own answer goes out late."""
-    if trouble in ERRORS:
-        status, body = ERRORS[trouble]
+    if isinstance(met, Answer):
+        return met.response()
+    if met in ERRORS:
+        status, body = ERRORS[met]
         return JSONResponse(body, status, {"Cache-Control": "no-store"})
-    if trouble is Trouble.UNAUTHORIZED:
+    if met is Trouble.UNAUTHORIZED:
         return Response(status_code=401)
-    if trouble is Trouble.RATE_LIMITED:
+    if met is Trouble.RATE_LIMITED:
         return Response(status_code=429, headers={"Retry-After": "7"})
-    if trouble is Trouble.BROKEN:
+    if met is Trouble.BROKEN:
         return HTMLResponse(PROXY_PAGE, 500)
-    if trouble is Trouble.HTML:
+    if met is Trouble.HTML:
         return HTMLResponse(PROXY_PAGE, 200)
-    return HTMLResponse(PROXY_PAGE, 502) if trouble is Trouble.LOST else None
+    return HTMLResponse(PROXY_PAGE, 502) if met is Trouble.LOST else None
 
 
 @dataclass
 class Switch:
     """One trouble at one endpoint: for everyone or for one user, for ever or a few times."""
 
-    trouble: Trouble
+    trouble: str
     user: str | None
     times: int | None
     seconds: float
@@ -111,9 +127,10 @@ class Switch:
 
 @dataclass
 class Switches:
-    """The troubles that are switched on, by endpoint."""
+    """The troubles that are switched on, by endpoint; `answers` are errors in a program's words."""
 
     on: dict[str, list[Switch]] = field(default_factory=dict)
+    answers: Mapping[str, Answer] = field(default_factory=dict)
 
     def set(
         self,
@@ -124,21 +141,52 @@ class Switches:
         times: int | None = None,
         seconds: float = 1.0,
     ) -> None:
-        """From now on this endpoint has this trouble; `seconds` says how late a slow one is."""
-        switch = Switch(Trouble(trouble), user, times, seconds)
-        self.on.setdefault(endpoint, []).append(switch)
+        """From now on this endpoint has this trouble, or answers with this error of the program's;
+        `seconds` says how late a slow one is. ValueError where there is no such trouble.
+        """
+        name = trouble if trouble in self.answers else Trouble(trouble)
+        self.on.setdefault(endpoint, []).append(Switch(name, user, times, seconds))
 
     def clear(self) -> None:
         self.on.clear()
 
-    async def take(self, endpoint: str, user: str | None = None) -> Trouble | None:
-        """The trouble this call meets, counted down; a slow one has been waited for."""
+    def pick(self, endpoint: str, user: str | None = None) -> Switch | None:
+        """The switch this call meets, counted down."""
         for switch in self.on.get(endpoint, []):
             if switch.times == 0 or (switch.user is not None and switch.user != user):
                 continue
             if switch.times is not None:
                 switch.times -= 1
-            if switch.trouble is Trouble.SLOW:
-                await asyncio.sleep(switch.seconds)
-            return switch.trouble
+            return switch
         return None
+
+    def met(self, switch: Switch) -> Trouble | Answer:
+        """What that switch stands for."""
+        return self.answers.get(switch.trouble) or Trouble(switch.trouble)
+
+    async def take(self, endpoint: str, user: str | None = None) -> Trouble | Answer | None:
+        """The trouble this call meets; a slow one has been waited for."""
+        if (switch := self.pick(endpoint, user)) is None:
+            return None
+        met = self.met(switch)
+        if met in (Trouble.SLOW, Trouble.LATE):
+            await asyncio.sleep(switch.seconds)
+        return met
+
+    async def around(
+        self, endpoint: str, user: str | None, work: Callable[[], Response]
+    ) -> Response:
+        """What a call is answered: its work done or left, sooner or later, as its trouble says."""
+        switch = self.pick(endpoint, user)
+        if switch is None:
+            return work()
+        met = self.met(switch)
+        if met is Trouble.SLOW:
+            await asyncio.sleep(switch.seconds)
+        told = answer_of(met)
+        if told is not None and met is not Trouble.LOST:
+            return told
+        answer = work()
+        if met is Trouble.LATE:
+            await asyncio.sleep(switch.seconds)
+        return told or answer

@@ -88,6 +88,11 @@ class Connector:
     expires_at: int | None = None
 
     @property
+    def answers(self) -> Mapping[str, object]:
+        """Every open value of the form; they choose what else shows (R41, R71)."""
+        return {**self.options, **self.fields}
+
+    @property
     def is_available(self) -> bool:
         """Whether steps may ask for it (F1); a dead grant of its own is F18a, not this."""
         return self.state in (State.CONNECTED, State.NEEDS_REAUTH)
@@ -96,6 +101,11 @@ class Connector:
     def was_connected(self) -> bool:
         """Whether it got through the wizard once; before, it is gone after a day (R81)."""
         return self.expires_at is None
+
+    def is_over(self, now: int) -> bool:
+        """Whether it is deleted, or a draft that nobody finished within its day (C1, R81)."""
+        ended = self.expires_at is not None and self.expires_at <= now
+        return ended or self.state is State.DELETED
 
 
 USED = (State.CONNECTED, State.NEEDS_REAUTH, State.NEEDS_ADMIN)

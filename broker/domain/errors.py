@@ -8,6 +8,7 @@ What can go wrong, and what the caller may know of it.
   - NotFound       not_found        404
   - Conflict       conflict         409
   - Stale          stale            412
+  - TooMany        too_many         429
   - Unavailable    unavailable      503
 """
 
@@ -86,10 +87,25 @@ class Conflict(BrokerError):
     code = "conflict"
 
 
+class Unconfirmed(Conflict):
+    """It cannot be taken back, so it has to be confirmed; `would` says what it would end."""
+
+    def __init__(self, would: Mapping[str, int], *, next: str) -> None:
+        super().__init__(reason="confirmation-needed", next=next)
+        self.more = {"would": dict(would)}
+
+
 class Stale(BrokerError):
     """It changed since it was read."""
 
     code = "stale"
+
+
+class TooMany(BrokerError):
+    """More than anybody may ask in that time."""
+
+    code = "too_many"
+    retryable = True
 
 
 class Unavailable(BrokerError):

@@ -44,9 +44,9 @@ class Link:
 
     `connector` is None where it completes an action (`coupon`), `user` None for the wizard's.
     The hashes are keyed; `verifier` is sealed. State, browser and person must all match before a
-    code is redeemed (safety 14). `scopes` and `claims` are what to ask for (K7, K15); `reason` is
-    why it failed (K3). With `other_account` an administrator agreed that the connector user may be
-    another account than before.
+    code is redeemed (safety 14). `scopes` are what to ask for (K15); `reason` says why it failed
+    (K3). With `other_account` an administrator agreed that the connector user may be another
+    account than before.
     """
 
     id: str
@@ -59,7 +59,6 @@ class Link:
     created_at: int
     expires_at: int
     scopes: tuple[str, ...] = ()
-    claims: str | None = None
     return_url: str | None = None
     other_account: bool = False
     coupon: int | None = None

@@ -45,11 +45,11 @@ class Verdict(StrEnum):
     ASK_PROVIDER = "ask provider"
 
 
-def leased(token: TokenSet, *, journal: str, until: int, now: int) -> TokenSet:
+def leased(token: TokenSet, *, journal: str | None, until: int, now: int) -> TokenSet:
     """Leased to the caller until then, with the next fence; Conflict while another holds it (K5).
 
     `journal` is the keyed hash of the refresh token about to be sent, kept before the provider is
-    called, so that a dead process leaves a trace.
+    called, so that a dead process leaves a trace; None where none is sent and none can be lost.
     """
     if token.is_leased(now):
         raise Conflict("Another replica is refreshing this token", reason="token-leased")
@@ -62,12 +62,14 @@ def why_dead(before_lease: TokenSet) -> str:
 
 
 def verdict(token: TokenSet, *, version: int, now: int) -> Verdict:
-    """What a report "401 for this version" comes to: one a version counts (K11, safety 25)."""
+    """What a report "401 for this version" comes to: one a version counts (K11, safety 25).
+
+    One of ours is minted again however often it is refused.
+    """
     if version != token.version or not token.is_usable(now):
         return Verdict.IGNORE
-    if token.rejected_at is not None and now - token.rejected_at <= REJECTION_WINDOW:
-        return Verdict.ASK_PROVIDER
-    return Verdict.EXPIRE
+    is_second = token.rejected_at is not None and now - token.rejected_at <= REJECTION_WINDOW
+    return Verdict.ASK_PROVIDER if is_second and not token.minted else Verdict.EXPIRE
 
 
 def backoff(failures: int, *, jitter: float) -> int:
@@ -183,7 +185,7 @@ def _holding(token: TokenSet, grant: Grant, now: int) -> TokenSet:
         changed_at=now,
         version=token.version + 1,
         access=grant.access,
-        refresh=grant.refresh or token.refresh,
+        refresh=None if grant.minted else grant.refresh or token.refresh,
         obtained_at=now,
         expires_at=grant.expires_at,
         scopes=grant.scopes or token.scopes,
@@ -194,6 +196,7 @@ def _holding(token: TokenSet, grant: Grant, now: int) -> TokenSet:
         account_display=grant.account_display or token.account_display,
         token_type=grant.token_type,
         ends_at=grant.ends_at,
+        minted=grant.minted,
         claims=None,
         failures=0,
         retry_at=None,
@@ -232,4 +235,6 @@ def _erased(token: TokenSet) -> TokenSet:
         version=token.version + 1,
         lease_until=None,
         journal=None,
+        ends_at=None,
+        told=None,
     )

@@ -32,7 +32,8 @@ class Grant:
 
     `refresh` None keeps the refresh token there is, `account` None the account (K4).
     `expires_at` counts from our clock, never from the provider's; `ends_at` is when the grant
-    itself ends unless it is refreshed before, None where nobody says.
+    itself ends unless it is refreshed before, None where nobody says. A `minted` one has no
+    refresh token, and takes the place of one that had.
     """
 
     access: bytes
@@ -45,6 +46,7 @@ class Grant:
     account_display: str = ""
     token_type: str = "Bearer"
     ends_at: int | None = None
+    minted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +108,35 @@ class TokenSet:
         """The state at this moment: a valid one may be expiring or expired by the clock."""
         if self.state is not State.VALID or self.expires_at is None:
             return self.state
-        lifetime = self.expires_at - (self.obtained_at or self.created_at)
+        lifetime = self.expires_at - self._since
         remaining = self.expires_at - now
         if remaining <= min(SKEW, margin(lifetime)):
             return State.EXPIRED
         return State.VALID if remaining > margin(lifetime) else State.EXPIRING
+
+    def ahead_at(self, jitter: float) -> int | None:
+        """When to refresh it so that nobody waits: inside its margin, while it still serves.
+
+        `jitter`, from 0 to 1, spreads those that came at one time over half of that stretch.
+        """
+        if self.expires_at is None:
+            return None
+        wide = margin(self.expires_at - self._since)
+        return self.expires_at - wide + int((wide - min(SKEW, wide)) * jitter / 2)
+
+    def idle_at(self, keep_alive: int, jitter: float) -> int:
+        """When to refresh it though nobody asks: well before the program gives the grant up.
+
+        Up to a tenth earlier by `jitter`, from 0 to 1, and within three quarters of the grant's
+        life where the program told it.
+        """
+        life = None if self.ends_at is None else (self.ends_at - self._since) * 3 // 4
+        wait = keep_alive if life is None else min(keep_alive, life)
+        return self._since + int(wait * (1 - jitter / 10))
+
+    @property
+    def _since(self) -> int:
+        return self.obtained_at or self.created_at
 
     def is_usable(self, now: int) -> bool:
         """Whether its access token may be handed out; one that is expiring may."""

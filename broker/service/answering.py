@@ -39,17 +39,18 @@ class Credential:
     access_token: Secret
     expires_at: int | None
     base_url: str | None
+    token_type: str = "Bearer"
 
     @classmethod
     def of(cls, token: TokenSet, access_token: Secret) -> Credential:
         """What of a token set may leave."""
-        return cls(access_token, token.expires_at, token.base_url)
+        return cls(access_token, token.expires_at, token.base_url, token.token_type)
 
     def rendered(self) -> dict[str, Any]:
         """The one place where an access token is shown."""
         return {
             "access_token": self.access_token.reveal(),
-            "token_type": "Bearer",
+            "token_type": self.token_type,
             "expires_at": rfc3339(self.expires_at) if self.expires_at is not None else None,
             "base_url": self.base_url,
         }

@@ -11,11 +11,13 @@ from broker.domain.callers import Caller
 from broker.domain.connectors import Connector
 from broker.domain.errors import BrokerError, Conflict, NotFound
 from broker.domain.links import Link, Purpose, State
+from broker.domain.tokens import State as TokenState
+from broker.domain.tokens import TokenSet
 from broker.service import completing, linking
 from broker.service.completing import Claimed, Completed
 from broker.service.programs import Programs, not_now
 from broker.service.vault import Vault
-from broker.store import connectors, links, projects, users
+from broker.store import connectors, links, projects, tokens, users
 from providers.errors import ProviderError
 from providers.oauth2 import Pkce
 from providers.secret import Secret
@@ -129,7 +131,7 @@ class Authorizing:
         if connector is None:
             raise NotFound()
         caller.require_connector(connector.name)
-        self.programs.require_people(connector)
+        self.programs.require_sign_in(connector)
         user = users.get(tx, caller.project, user_id)
         if user.is_gone:
             raise Conflict("This person is not active.", reason="user-not-active")
@@ -177,11 +179,13 @@ class Authorizing:
                 pkce.verifier.reveal().encode(), link.project, "links", link.id, "verifier"
             ),
         )
+        held = tokens.read(tx, link.project, connector.id, link.user)
         return self.programs.provider(connector.type).authorize_url(
             self.programs.public(connector),
             state=state,
             challenge=pkce.challenge,
-            scopes=link.scopes,
+            scopes=_wanted(link, held),
+            claims=held.claims if held else None,
         )
 
     def _admitted(self, tx: Transaction, link_id: str, caller: Caller | None) -> Link | BrokerError:
@@ -223,6 +227,13 @@ class Authorizing:
         verifier = seal.open(link.verifier or b"", project, "links", link.id, "verifier")
         registration = self.programs.registration(tx, connector, purpose="authorize")
         return Claimed(link, connector, registration, Secret(verifier.decode()), caller.actor)
+
+
+def _wanted(link: Link, held: TokenSet | None) -> tuple[str, ...]:
+    """What one consent has to cover: what is granted, what was missing, what is wanted (K15)."""
+    if held is None or held.state is TokenState.REVOKED:
+        return link.scopes
+    return tuple(dict.fromkeys((*held.scopes, *held.missing_scopes, *link.scopes)))
 
 
 def _sent(tx: Transaction, connector: Connector) -> None:

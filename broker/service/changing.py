@@ -1,6 +1,5 @@
 """Units that change a connector: held, checked against the table, written down (rows C)."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from broker.db.database import Transaction
@@ -8,6 +7,7 @@ from broker.domain import ids, names
 from broker.domain.callers import Caller
 from broker.domain.connectors import (
     DRAFT_LIFETIME,
+    USED,
     WIZARD,
     Connector,
     Event,
@@ -16,26 +16,29 @@ from broker.domain.connectors import (
     after,
     authenticating_users,
 )
-from broker.domain.errors import Conflict, Invalid, Problem, Stale
-from broker.service import forms
+from broker.domain.errors import Conflict, Problem, Stale
+from broker.service import forms, moving
+from broker.service.cautioning import cautions
 from broker.service.forms import Said
+from broker.service.moving import Secrets
 from broker.service.programs import Programs
 from broker.service.views import ConnectorView
 from broker.store import audit, connectors, events, links, pauses, protected, tokens
 from providers.definition import Definition
-from providers.secret import Secret
-
-Secrets = Mapping[str, Secret]
-"""Protected fields as they were typed."""
 
 
-def seen(tx: Transaction, programs: Programs, connector: Connector) -> ConnectorView:
-    """The connector with everything its view needs."""
+def seen(
+    tx: Transaction, programs: Programs, caller: Caller, connector: Connector
+) -> ConnectorView:
+    """The connector with everything that its view, for this caller, needs."""
+    kept = protected.of(tx, connector.project, connector.id)
+    user = tokens.read(tx, connector.project, connector.id, None)
     return ConnectorView(
         connector=connector,
         definition=programs.definition(connector.type),
-        protected=protected.of(tx, connector.project, connector.id),
-        connector_user=tokens.read(tx, connector.project, connector.id, None),
+        protected=kept,
+        connector_user=user,
+        cautions=cautions(tx, programs, caller, connector, kept, user),
     )
 
 
@@ -54,14 +57,19 @@ def hold(tx: Transaction, caller: Caller, id: str, version: int | None) -> Conne
     return connector
 
 
+def typed(programs: Programs, type: str) -> Definition:
+    """What the type somebody named declares; Invalid offers the nearest there is."""
+    if programs.registry.find(type) is None:
+        known = [one.kind for one in programs.registry.definitions]
+        raise forms.unknown("/type", type, known, "type").alone()
+    return programs.definition(type)
+
+
 def create(
     tx: Transaction, programs: Programs, caller: Caller, type: str, said: Said
 ) -> ConnectorView:
     """C1."""
-    if programs.registry.find(type) is None:
-        known = [one.kind for one in programs.registry.definitions]
-        raise forms.unknown("/type", type, known, "type").alone()
-    definition = programs.definition(type)
+    definition = typed(programs, type)
     draft = Connector(
         id=ids.new("con"),
         project=caller.project,
@@ -76,17 +84,24 @@ def create(
     )
     connector, secrets = forms.filled(definition, draft, said)
     caller.require_connector(connector.name)
+    _vouched(caller, definition, draft, connector)
     _free(tx, caller, connector.name_key)
     if definition.single_per_project and connectors.only(tx, caller.project, type):
         raise only_one(definition)
     connectors.insert(tx, connector)
     _note(tx, caller, "created", connector.id, type=type)
     _protect(tx, programs, connector, secrets, caller.actor)
-    return seen(tx, programs, connector)
+    return seen(tx, programs, caller, connector)
 
 
 def configure(
-    tx: Transaction, programs: Programs, caller: Caller, id: str, said: Said, version: int | None
+    tx: Transaction,
+    programs: Programs,
+    caller: Caller,
+    id: str,
+    said: Said,
+    version: int | None,
+    confirmed: str | None,
 ) -> ConnectorView:
     """C2, C9, and everything that is changed on the way or later."""
     before = hold(tx, caller, id, version)
@@ -94,20 +109,28 @@ def configure(
         raise Conflict("A disabled connector is enabled first.", reason="connector-disabled")
     definition = programs.definition(before.type)
     changed, secrets = forms.filled(definition, before, said)
+    _vouched(caller, definition, before, changed)
     if changed.name_key != before.name_key:
         _free(tx, caller, changed.name_key)
     changed = replace(changed, version=before.version + 1, changed_at=tx.now)
-    moved = before.origin is not None and before.origin != changed.origin
-    if moved:
-        changed = _move(tx, definition, changed, secrets)
+    changed = moving.people_let_go(tx, caller, definition, changed, confirmed)
+    changed = moving.leave(tx, definition, before, changed, secrets)
     _protect(tx, programs, changed, secrets, caller.actor)
-    changed = _stage(tx, definition, before, changed, typed=bool(secrets))
+    changed = moving.stage(tx, definition, before, changed, typed=bool(secrets))
     connectors.change(tx, changed)
     if changed.was_connected and changed.name_key != before.name_key:
         connectors.take(tx, changed, only_one=definition.single_per_project)
+    moved = moving.is_moved(before, changed)
     parts = forms.changed(before, changed)
     _note(tx, caller, "configured", id, changed=parts, protected=[*secrets], moved=moved)
-    return seen(tx, programs, changed)
+    if changed.user_authentication is not before.user_authentication:
+        _note_switch(tx, caller, before, changed)
+    # Install/Update said again is an update (R71); Skip is nothing to do (R73)
+    asked = _buttons(changed)
+    answered = "buttons" in (said.options or {}) or asked != _buttons(before)
+    if answered and asked["button_action"] and changed.state in USED:
+        events.append(tx, caller.project, "connector.buttons", connector=id, **asked)
+    return seen(tx, programs, caller, changed)
 
 
 def connect(
@@ -121,7 +144,7 @@ def connect(
     connectors.take(tx, connector, only_one=definition.single_per_project)
     _note(tx, caller, "connected", id)
     events.append(tx, caller.project, "connector.connected", connector=id, **_buttons(connector))
-    return seen(tx, programs, connector)
+    return seen(tx, programs, caller, connector)
 
 
 def switch(
@@ -144,10 +167,8 @@ def switch(
         now=tx.now,
     )
     connectors.change(tx, connector)
-    was = {"enabled_before": before.user_authentication, "policy_before": before.policy}
-    now = {"enabled": enabled, "policy": connector.policy}
-    _note(tx, caller, "user-authentication", id, **now, **was)
-    return seen(tx, programs, connector)
+    _note_switch(tx, caller, before, connector)
+    return seen(tx, programs, caller, connector)
 
 
 def turn(
@@ -160,7 +181,7 @@ def turn(
         pauses.cancel_connector(tx, caller.project, id, "connector-disabled")
     _note(tx, caller, event, id)
     events.append(tx, caller.project, f"connector.{event}", connector=id)
-    return seen(tx, programs, connector)
+    return seen(tx, programs, caller, connector)
 
 
 def delete(tx: Transaction, caller: Caller, id: str, name: str, version: int | None) -> None:
@@ -209,13 +230,25 @@ def _note(tx: Transaction, caller: Caller, act: str, id: str, **detail: object) 
     audit.append(tx, caller.project, caller.actor, f"connector.{act}", id, **detail)
 
 
+def _note_switch(tx: Transaction, caller: Caller, before: Connector, now: Connector) -> None:
+    """What user authentication was, and what it is (R4)."""
+    was = {"enabled_before": before.user_authentication, "policy_before": before.policy}
+    said = {"enabled": now.user_authentication, "policy": now.policy}
+    _note(tx, caller, "user-authentication", now.id, **said, **was)
+
+
 def _buttons(connector: Connector) -> dict[str, object]:
     """What the flow service has to do with the program's buttons (R71); Skip is nothing (R73)."""
     action = connector.options.get("buttons")
-    return {
-        "button_action": None if action == "skip" else action,
-        "button_object": connector.fields.get("button_object"),
-    }
+    action = None if action == "skip" else action
+    return {"button_action": action, "button_object": connector.fields.get("button_object")}
+
+
+def _vouched(caller: Caller, definition: Definition, before: Connector, now: Connector) -> None:
+    """Safety 20: by what people are minted for, an administrator says, and no key."""
+    by = definition.person_field
+    if by is not None and before.fields.get(by) != now.fields.get(by):
+        caller.require_administrator()
 
 
 def _free(tx: Transaction, caller: Caller, name_key: str) -> None:
@@ -228,51 +261,6 @@ def _free(tx: Transaction, caller: Caller, name_key: str) -> None:
             reason="name-taken",
             next=f"Go on with {begun[0].id}, or delete it.",
         )
-
-
-def _move(
-    tx: Transaction, definition: Definition, changed: Connector, secrets: Secrets
-) -> Connector:
-    """C9 and safety 18: nothing sealed for the old origin is ever sent to the new one."""
-    needed = [
-        Problem(f"/fields/{field.name}", "required", f"{field.label} is needed for the new host.")
-        for field in definition.shown(changed.integration, changed.fields)
-        if field.protected and field.required and field.name not in secrets
-    ]
-    if needed:
-        raise Invalid(
-            "Another host needs the protected fields again.",
-            reason="protected-fields-needed",
-            problems=tuple(needed),
-        )
-    links.void_connector(tx, changed.project, changed.id, "connector-changed")
-    tokens.drop_connector(tx, changed.project, changed.id, "connector-changed")
-    protected.erase(tx, changed.project, changed.id)
-    return replace(changed, authorized_by=None)
-
-
-def _stage(
-    tx: Transaction, definition: Definition, before: Connector, changed: Connector, *, typed: bool
-) -> Connector:
-    """The state that follows: the table's, where the change was one of its events.
-
-    `typed` says that a protected field was.
-    """
-    moved = before.origin is not None and before.origin != changed.origin
-    if before.state in WIZARD:
-        kept = protected.of(tx, changed.project, changed.id)
-        held = [name for name, one in kept.items() if one.origin == changed.origin]
-        complete = not forms.missing(definition, changed, held)
-        if before.state in (State.DRAFT, State.CONFIGURED) and complete:
-            return after(changed, Event.CONFIGURED, now=tx.now)
-        return replace(changed, state=State.CONFIGURED) if moved else changed
-    if moved:
-        return after(changed, Event.ORIGIN_CHANGED, now=tx.now)
-    if before.state is State.NEEDS_ADMIN and (typed or changed.fields != before.fields):
-        # K8: tried again when the connector changes; nobody's grant was ever in doubt.
-        events.append(tx, changed.project, "connector.recovered", connector=changed.id)
-        return after(changed, Event.REAUTHORIZED, now=tx.now)
-    return changed
 
 
 def _protect(

@@ -73,7 +73,7 @@ def kept(tx: Transaction, vault: Vault, claimed: Claimed, answer: TokenResponse)
         tx, link.project, claimed.by, "authorization.completed", held.connector.id, **about
     )
     if link.purpose is Purpose.WIZARD:
-        _allowed(tx, held, token, claimed.by)
+        allowed(tx, held.connector, held.token, token, claimed.by)
     else:
         _freed(tx, held, lacking)
     return _completed(link)
@@ -87,6 +87,13 @@ def taken(tx: Transaction, vault: Vault, claimed: Claimed, answer: TokenResponse
 def refused(tx: Transaction, claimed: Claimed, error: ProviderError) -> Completed:
     """No grant came: the person said no, or the code was not redeemed (K3, C5)."""
     held = _hold(tx, claimed)
+    reason, message = said_of(error, in_full=held.link.purpose is Purpose.WIZARD)
+    _failed(tx, held, claimed.by, reason)
+    return _completed(held.link, reason, message)
+
+
+def said_of(error: ProviderError, *, in_full: bool) -> tuple[str, str]:
+    """A refusal as a word and as a sentence; `in_full` with the program's own and what helps."""
     match error:
         case Denied():
             reason, message = error.provider_code, MESSAGES["denied"]
@@ -96,10 +103,11 @@ def refused(tx: Transaction, claimed: Claimed, error: ProviderError) -> Complete
             reason, message = error.provider_code, MESSAGES["misconfigured"]
         case _:
             reason, message = error.provider_code, MESSAGES["not-redeemed"]
-    if held.link.purpose is Purpose.WIZARD and error.provider_text:
+    if in_full and error.provider_text:
         message = f"{message} The program says: {error.provider_text}"
-    _failed(tx, held, claimed.by, reason)
-    return _completed(held.link, reason, message)
+    if in_full and error.advice:
+        message = f"{message} {error.advice}"
+    return reason, message
 
 
 def expire(tx: Transaction, project: str) -> int:
@@ -109,7 +117,7 @@ def expire(tx: Transaction, project: str) -> int:
         links.change(tx, rows_k.after(link, rows_k.Event.EXPIRED, now=tx.now, reason="expired"))
         connector = connectors.find(tx, project, link.connector or "", lock=True)
         if link.purpose is Purpose.WIZARD and connector is not None:
-            _turned_down(tx, connector, "expired")
+            turned_down(tx, connector, "expired")
     return len(overdue)
 
 
@@ -137,7 +145,8 @@ def _why_not(tx: Transaction, held: Held, claimed: Claimed, answer: TokenRespons
     if connector.origin != claimed.connector.origin:
         return "connector-changed"
     awaited = (*rows_c.USED, rows_c.State.AUTHORIZING)
-    if connector.state not in awaited or (held.user and not connector.is_available):
+    unavailable = held.user is not None and not connector.is_available
+    if connector.state not in awaited or connector.is_over(tx.now) or unavailable:
         return "connector-unavailable"
     if answer.account is None:
         return None
@@ -170,10 +179,10 @@ def _failed(tx: Transaction, held: Held, by: str, reason: str) -> None:
     about = {"user": link.user, "link": link.id, "reason": reason}
     audit.append(tx, link.project, by, "authorization.refused", connector.id, **about)
     if link.purpose is Purpose.WIZARD:
-        _turned_down(tx, connector, reason)
+        turned_down(tx, connector, reason)
 
 
-def _turned_down(tx: Transaction, connector: Connector, reason: str) -> None:
+def turned_down(tx: Transaction, connector: Connector, reason: str) -> None:
     """The connector user was not authorized: back to `configured` in the wizard (C5)."""
     if connector.state is rows_c.State.AUTHORIZING:
         connector = rows_c.after(connector, rows_c.Event.REFUSED, now=tx.now, reason=reason)
@@ -182,16 +191,17 @@ def _turned_down(tx: Transaction, connector: Connector, reason: str) -> None:
     connectors.change(tx, connector)
 
 
-def _allowed(tx: Transaction, held: Held, token: TokenSet, by: str) -> None:
-    """The connector user is authorized: C4 in the wizard, C8 afterwards."""
-    before = held.connector
+def allowed(tx: Transaction, before: Connector, held: TokenSet, token: TokenSet, by: str) -> None:
+    """The connector user is authorized: C4 in the wizard, C8 afterwards; `held` is the set as it
+    was.
+    """
     first = before.state is rows_c.State.AUTHORIZING
     event = rows_c.Event.ALLOWED if first else rows_c.Event.REAUTHORIZED
     changed = rows_c.after(before, event, now=tx.now)
     connectors.change(tx, replace(changed, authorized_by=by))
     if changed.state is rows_c.State.CONNECTED is not before.state:
         events.append(tx, before.project, "connector.recovered", connector=before.id)
-    if held.token.account not in (None, token.account):
+    if held.account not in (None, token.account):
         audit.append(tx, before.project, by, "connector.account.changed", before.id)
         events.append(tx, before.project, "connector.account_changed", connector=before.id)
 

@@ -7,15 +7,16 @@ from typing import Any
 from broker.db.database import Database, Duplicate, Transaction
 from broker.domain.callers import Caller
 from broker.domain.connectors import USED, WIZARD, Event, Policy, State, after
-from broker.domain.errors import BrokerError, Conflict, Invalid, Problem
+from broker.domain.errors import BrokerError, Conflict, Invalid, Problem, Unavailable
 from broker.domain.links import Link, Purpose
 from broker.service import changing, linking, views
 from broker.service.forms import Said
-from broker.service.importing import Importing, Result
+from broker.service.minting import Minting
 from broker.service.programs import Programs
 from broker.service.vault import Vault
-from broker.service.views import Authorization, ConnectorView
-from broker.store import connectors, projects, tokens
+from broker.service.views import ConnectorView
+from broker.store import connectors, projects
+from providers.definition import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +49,51 @@ class Connecting:
         return await self.db.write(changing.create, self.programs, caller, type, said)
 
     async def configure(
-        self, caller: Caller, id: str, said: Said, *, version: int | None = None
+        self,
+        caller: Caller,
+        id: str,
+        said: Said,
+        *,
+        version: int | None = None,
+        confirmed: str | None = None,
     ) -> ConnectorView:
         """Change what is said, and go on to `configured` once nothing is missing (C2).
 
-        Another origin on one that was connected is C9: all its tokens and protected fields are
+        Another place on one that was connected is C9: all its tokens and protected fields are
         dropped, it is authorized anew; Invalid where the protected fields do not come along.
+        Another integration has it authorized anew too; Unconfirmed where nobody can authenticate
+        themselves there, until `confirmed` says "user-authentication-off" (safety 21).
         """
         caller.require("connectors:write")
+        said_so = (said, version, confirmed)
         try:
-            return await self.db.write(changing.configure, self.programs, caller, id, said, version)
+            return await self.db.write(changing.configure, self.programs, caller, id, *said_so)
         except Duplicate:
             raise changing.name_taken() from None
 
-    async def authorize(self, caller: Caller, id: str, *, other_account: bool = False) -> Link:
+    async def authorize(
+        self, caller: Caller, id: str, *, other_account: bool = False
+    ) -> Link | ConnectorView:
         """The link by which an administrator authorizes the connector user (C3, C8).
 
-        Only an administrator's session opens it. With `other_account` the connector user may be
-        another account than before: whom fallbacks run as changes, and that is announced.
+        Only an administrator's session opens it. Where nobody signs in, the connector as it is
+        once that is done (C4); Conflict with the program's words where it refuses (C5),
+        Unavailable where it does not answer. With `other_account` the connector user may be
+        another account than before: whom fallbacks run as changes, an administrator lets it, and
+        that is announced.
         """
         caller.require("connectors:write")
-        return await self.db.write(self._authorizing, caller, id, other_account)
+        link = await self.db.write(self._authorizing, caller, id, other_account)
+        if link is not None:
+            return link
+        if other_account:
+            caller.require_administrator()
+        done = await Minting(self.vault).connector_user(caller, id, other_account=other_account)
+        if done.ok:
+            return await self.db.read(self._getting, caller, id)
+        refusal = Unavailable if done.reason == "provider-unavailable" else Conflict
+        other = "Say other_account to let it." if done.reason == "other-account" else None
+        raise refusal(done.message, reason=done.reason, next=other)
 
     async def connect(
         self, caller: Caller, id: str, *, version: int | None = None
@@ -142,23 +167,6 @@ class Connecting:
         caller.require("connectors:read")
         return await self.db.read(self._listing, caller)
 
-    async def authorizations(
-        self, caller: Caller, id: str, *, after: str = "", limit: int = 50
-    ) -> list[Authorization]:
-        """Who has authorized it, by person's id, those behind `after`."""
-        caller.require("connectors:read")
-
-        def reading(tx: Transaction) -> list[Authorization]:
-            changing.reach(tx, caller, id)
-            found = tokens.of_connector(tx, caller.project, id, after=after, limit=limit)
-            return [Authorization(token, token.standing(tx.now).value) for token in found]
-
-        return await self.db.read(reading)
-
-    async def import_grants(self, caller: Caller, id: str, said: object) -> list[Result]:
-        """Take grants of people along from elsewhere; see `Importing.grants`."""
-        return await Importing(self.db, self.vault).grants(caller, id, said)
-
     async def sweep(self) -> int:
         """Throw away drafts nobody finished within a day (C1, R81); how many."""
         swept = 0
@@ -166,17 +174,22 @@ class Connecting:
             swept += await self.db.write(_sweeping, project.id)
         return swept
 
-    def _authorizing(self, tx: Transaction, caller: Caller, id: str, other_account: bool) -> Link:
+    def _authorizing(
+        self, tx: Transaction, caller: Caller, id: str, other_account: bool
+    ) -> Link | None:
+        """None where nobody signs in."""
         connector = changing.hold(tx, caller, id, None)
+        lacking = changing.seen(tx, self.programs, caller, connector).missing
+        problems = tuple(Problem(at, "required", f"{at[1:]} is needed.") for at in lacking)
+        if problems:
+            raise Invalid("The connector is not complete.", problems=problems)
         if connector.state is State.DRAFT:
-            lacking = changing.seen(tx, self.programs, connector).missing
-            problems = tuple(Problem(at, "required", f"{at[1:]} is needed.") for at in lacking)
-            if problems:
-                raise Invalid("The connector is not complete.", problems=problems)
             connector = after(connector, Event.CONFIGURED, now=tx.now)
             connectors.change(tx, connector)
         elif connector.state not in (*USED, *WIZARD):
             raise Conflict("The connector is disabled.", reason="connector-disabled")
+        if self.programs.source(connector, None) is Source.MINTED:
+            return None
         return linking.made(
             tx,
             caller.project,
@@ -193,11 +206,12 @@ class Connecting:
         return changing.only_one(self.programs.definition(connector.type))
 
     def _getting(self, tx: Transaction, caller: Caller, id: str) -> ConnectorView:
-        return changing.seen(tx, self.programs, changing.reach(tx, caller, id))
+        return changing.seen(tx, self.programs, caller, changing.reach(tx, caller, id))
 
     def _listing(self, tx: Transaction, caller: Caller) -> list[ConnectorView]:
         found = connectors.every(tx, caller.project)
-        return [changing.seen(tx, self.programs, one) for one in found if caller.is_for(one.name)]
+        mine = [one for one in found if caller.is_for(one.name)]
+        return [changing.seen(tx, self.programs, caller, one) for one in mine]
 
 
 def _policy(word: str) -> Policy:

@@ -9,13 +9,19 @@ from broker.domain import names
 from broker.domain.connectors import Connector
 from broker.domain.errors import Invalid, Problem
 from broker.domain.names import Name
-from providers.definition import Definition, Field
+from providers.definition import PRINTABLE, VISIBLE, Definition, Field
 from providers.errors import HostRefused
 from providers.places import binding_of, bound_by
 from providers.secret import Secret
 
 DESCRIPTION_LIMIT = 1000
 VALUE_LIMIT = 4096
+AGAIN = "alone can be sent. Copy it from the source again"
+ALPHABETS = {
+    PRINTABLE: f"printable ASCII {AGAIN}",
+    VISIBLE: f"printable ASCII without spaces {AGAIN}",
+}
+OF_ITS_OWN = "it holds a character that has no place there"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,9 @@ def filled(
     if len(said.description or "") > DESCRIPTION_LIMIT:
         detail = f"The description is longer than {DESCRIPTION_LIMIT} characters."
         problems.append(Problem("/description", "too_long", detail))
-    shown = definition.shown(integration, open_values(before.fields, said.fields or {}))
+    options = _options(definition, before.options, said.options or {}, problems)
+    answers = {**options, **before.fields, **_readable(said.fields or {})}
+    shown = definition.shown(integration, answers)
     fields, protected = values(shown, before.fields, said.fields or {}, problems)
     after = replace(
         before,
@@ -65,7 +73,7 @@ def filled(
         origin=binding_of(origin, [one.name for one in shown if one.binds], fields)
         if origin
         else None,
-        options=_options(definition, before.options, said.options or {}, problems),
+        options=options,
         fields=fields,
         keep_alive=before.keep_alive if said.keep_alive is None else said.keep_alive,
     )
@@ -73,11 +81,6 @@ def filled(
         count = f"{len(problems)} problems." if len(problems) > 1 else problems[0].detail
         raise Invalid(count, reason="invalid-connector", problems=tuple(problems))
     return after, protected
-
-
-def open_values(before: Mapping[str, object], said: Mapping[str, Any]) -> dict[str, object]:
-    """What the fields that show others say, once `said` is taken over (R41)."""
-    return {**before, **{name: value for name, value in said.items() if isinstance(value, str)}}
 
 
 def missing(
@@ -89,9 +92,12 @@ def missing(
     """
     held = set(protected)
     lacks = [] if connector.environment else ["/environment"]
+    known = [one.name for one in definition.integrations]
+    if known and connector.integration not in known:
+        lacks.append("/integration")
     chosen = connector.options
     lacks += [f"/options/{one.name}" for one in definition.options if chosen.get(one.name) is None]
-    for one in definition.shown(connector.integration, connector.fields):
+    for one in definition.shown(connector.integration, connector.answers):
         has = one.name in held if one.protected else bool(connector.fields.get(one.name))
         if one.required and not has:
             lacks.append(f"/fields/{one.name}")
@@ -183,7 +189,7 @@ def values(
     `said` stood at the pointer `at`; what is wrong with it joins the `problems`.
     """
     declared = {one.name: one for one in shown}
-    opened: dict[str, object] = {one.name: one.default for one in shown} | dict(before)
+    opened: dict[str, object] = {one.name: before.get(one.name, one.default) for one in shown}
     protected: dict[str, Secret] = {}
     for name, value in said.items():
         one = declared.get(name)
@@ -198,6 +204,11 @@ def values(
     return {name: value for name, value in opened.items() if value is not None}, protected
 
 
+def _readable(said: Mapping[str, Any]) -> dict[str, object]:
+    """The values that can choose which fields show (R41); the rest is refused where it stands."""
+    return {name: value for name, value in said.items() if value is None or isinstance(value, str)}
+
+
 def _wrong(one: Field, value: object, pointer: str) -> Problem | None:
     """What is wrong with a value; its own text is never part of the answer."""
     if value is None or value == "":
@@ -206,11 +217,11 @@ def _wrong(one: Field, value: object, pointer: str) -> Problem | None:
         return Problem(pointer, "wrong_type", f"{one.label} must be a text.")
     if len(value) > VALUE_LIMIT:
         return Problem(pointer, "too_long", f"{one.label}: at most {VALUE_LIMIT} characters.")
-    if any(names.is_hidden(character) for character in value):
+    hidden = "".join(character for character in value if names.is_hidden(character))
+    if hidden and not (one.alphabet and one.takes(hidden)):
         return Problem(pointer, "hidden_character", f"{one.label} holds a hidden character.")
     if not one.takes(value):
-        kept = "printable ASCII" if one.takes(" ") else "printable ASCII without spaces"
-        detail = f"{one.label}: {kept} alone can be sent. Copy it from the source again."
+        detail = f"{one.label}: {ALPHABETS.get(one.alphabet, OF_ITS_OWN)}."
         return Problem(pointer, "wrong_character", detail)
     choices = [choice.value for choice in one.choices]
     if choices and value not in choices:

@@ -1,5 +1,6 @@
 """Grants brought along from elsewhere: one result an item, frozen until the other side is off."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from broker.db.database import Database, Transaction
@@ -10,13 +11,14 @@ from broker.domain.connectors import Connector
 from broker.domain.errors import Problem
 from broker.domain.subjects import Subject
 from broker.domain.token_states import Event, after
-from broker.domain.tokens import Grant, TokenSet
-from broker.service.reading import Members, refuse
+from broker.domain.tokens import LONGEST_LIFETIME, Grant, State, TokenSet
+from broker.service.reading import LONG_LIMIT, Members, refuse
 from broker.service.vault import Vault
 from broker.store import audit, connectors, tokens, users
 from providers.secret import Secret
 
 LIMIT = 1000
+TOKENS_LIMIT = 1024 * 1024  # as much as all items together may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +31,44 @@ class Item:
     expires_at: int | None = None
     frozen: bool = False
 
+    @property
+    def is_too_long(self) -> bool:
+        """Whether a token is longer than any that can be kept."""
+        access_token = self.access_token.reveal() if self.access_token else ""
+        return max(len(self.refresh_token.reveal()), len(access_token)) > LONG_LIMIT
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an item: `imported`, `kept` (there is a living grant), or why not."""
+    """What became of an item: a word of `RESULTS`, which say the rest."""
 
     user_id: str | None
     result: str
 
     def rendered(self) -> dict[str, str | None]:
-        return {"user_id": self.user_id, "result": self.result}
+        """`detail` says what happened, `next` what to do about it, None where nothing is."""
+        detail, next = RESULTS[self.result]
+        return {"user_id": self.user_id, "result": self.result, "detail": detail, "next": next}
+
+
+RESULTS: Mapping[str, tuple[str, str | None]] = {
+    "imported": ("The grant is kept, and renewed when it is needed.", None),
+    "frozen": (
+        "The grant is kept, used while its access token lives, and not renewed.",
+        "Send the item again without `frozen` once the other side renews it no more.",
+    ),
+    "kept": ("The person has a living grant here, which stays.", None),
+    "unknown-subject": ("Nobody here is meant by this subject.", "Push the person first."),
+    "user-not-active": ("The person is suspended or deleted.", "Reinstate the person first."),
+    "token-too-long": (
+        f"A token is longer than {LONG_LIMIT} characters.",
+        "Let the person sign in instead.",
+    ),
+    "duplicate-grant": (
+        "An item before this one has the same refresh token for another person.",
+        "Send it for the one person whose it is.",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +88,34 @@ class Importing:
         caller.require("grants:write")
         items = parse(said)
         await self.db.read(self._ready, caller, connector_id)
-        return [await self.db.write(self._importing, caller, connector_id, one) for one in items]
+        owners: dict[str, str] = {}
+        here = (caller, connector_id, owners)
+        return [await self.db.write(self._importing, *here, item) for item in items]
 
     def _ready(self, tx: Transaction, caller: Caller, connector_id: str) -> Connector:
         connector = connectors.get(tx, caller.project, connector_id)
         caller.require_connector(connector.name)
-        self.vault.programs.require_people(connector)
+        self.vault.programs.require_sign_in(connector)
         return connector
 
-    def _importing(self, tx: Transaction, caller: Caller, connector_id: str, item: Item) -> Result:
+    def _importing(
+        self,
+        tx: Transaction,
+        caller: Caller,
+        connector_id: str,
+        owners: dict[str, str],
+        item: Item,
+    ) -> Result:
+        """One item; `owners` are the people whose refresh tokens the items before it were."""
         user = users.by_subject(tx, caller.project, item.subject)
         if user is None:
             return Result(None, "unknown-subject")
         if users.lock(tx, caller.project, user.id).is_gone:
             return Result(user.id, "user-not-active")
+        if item.is_too_long:
+            return Result(user.id, "token-too-long")
+        if owners.setdefault(item.refresh_token.reveal(), user.id) != user.id:
+            return Result(user.id, "duplicate-grant")
         connector = self._ready(tx, caller, connector_id)
         token = tokens.read(tx, caller.project, connector_id, user.id, lock=True)
         if token is not None and not token.frozen and not token.is_dead(tx.now):
@@ -81,19 +125,23 @@ class Importing:
         self.vault.save(tx, connector, token)
         about = {"user": user.id, "frozen": item.frozen, "token_version": token.version}
         audit.append(tx, caller.project, caller.actor, "grant.imported", connector_id, **about)
-        return Result(user.id, "imported")
+        return Result(user.id, "frozen" if item.frozen else "imported")
 
     def _holding(self, token: TokenSet, connector: Connector, item: Item, now: int) -> TokenSet:
         """The set with the item's tokens; without an access token it has to be refreshed first."""
-        assumed = self.vault.programs.definition(connector.type).assumed_lifetime_s * SECOND
+        definition = self.vault.programs.definition(connector.type)
         has_access = item.access_token is not None
-        ends = item.expires_at if item.expires_at is not None else now + assumed
+        assumed = now + definition.assumed_lifetime_s * SECOND
+        ends = min(item.expires_at or assumed, now + LONGEST_LIFETIME)
         grant = Grant(
             access=self.vault.sealed(token, "access_token", item.access_token or Secret("")),
             refresh=self.vault.sealed(token, "refresh_token", item.refresh_token),
             expires_at=ends if has_access else now,
             origin=connector.origin,
+            ends_at=now + definition.idle_s * SECOND if definition.idle_s else None,
         )
+        if token.state is State.REVOKED:
+            token = replace(token, account=None)  # the pin ended with the grant
         held = after(token, Event.CONNECTED, now=now, grant=grant)
         return replace(held, frozen=item.frozen, access=held.access if has_access else None)
 
@@ -116,11 +164,16 @@ def _item(body: Members) -> Item:
         body.wrong("subject", "required", "A grant is somebody's.")
     return Item(
         subject=subject or Subject(),
-        refresh_token=Secret(body.long_text("refresh_token")),
-        access_token=Secret(body.long_text("access_token")) if body.has("access_token") else None,
+        refresh_token=_token(body, "refresh_token"),
+        access_token=_token(body, "access_token") if body.has("access_token") else None,
         expires_at=_moment(body, "expires_at"),
         frozen=body.yes("frozen", default=False),
     )
+
+
+def _token(body: Members, name: str) -> Secret:
+    """A token of any length: one too long is that item's own affair, and no other's."""
+    return Secret(body.long_text(name, limit=TOKENS_LIMIT))
 
 
 def _moment(body: Members, name: str) -> int | None:

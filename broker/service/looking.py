@@ -77,7 +77,7 @@ def look(
         user_enabled=user is not None and user.user_authentication,
         token=Token.USABLE,
         connector_user=ConnectorUser.USABLE,
-        interactive=request.interactive,
+        interactive=request.interactive and not vault.programs.mints_people(connector),
         policy=connector.policy,
     )
     judge = released if is_released else decide
@@ -119,11 +119,11 @@ def _named(tx: Transaction, project: str, request: StepRequest) -> tuple[User | 
 
 
 def _read(tx: Transaction, vault: Vault, connector: Connector, user: str | None) -> TokenSet | None:
-    """A token set as it is now; one that could not be read is tried again (K16)."""
+    """A token set as it counts now; one that could not be read is tried again (K16)."""
     token = tokens.read(tx, connector.project, connector.id, user)
     if token is not None and token.state is State.UNREADABLE:
-        return vault.legible(tx, token)
-    return token
+        token = vault.legible(tx, token)
+    return vault.begun(tx, connector, user, token)
 
 
 def _of_person(

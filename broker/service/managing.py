@@ -9,8 +9,10 @@ from broker.domain import names
 from broker.domain.callers import Caller
 from broker.domain.errors import Conflict, Problem
 from broker.domain.users import Status, User, why
+from broker.service.programs import Programs
 from broker.store import (
     audit,
+    connectors,
     events,
     invitations,
     letters,
@@ -44,6 +46,7 @@ class Managing:
     """Each public verb is one transaction."""
 
     db: Database
+    programs: Programs
 
     async def page(
         self,
@@ -69,9 +72,10 @@ class Managing:
         """These application logons and no others (safety 9).
 
         Invalid for a suffix that is not declared, Conflict where somebody else has the logon.
+        Only an administrator changes one that a connector mints tokens by (safety 20).
         """
         caller.require("logons:write")
-        return await self.db.write(_setting_logons, caller, id, given)
+        return await self.db.write(self._setting_logons, caller, id, given)
 
     async def set_user_authentication(
         self, caller: Caller, ids: Sequence[str], *, enabled: bool
@@ -91,6 +95,31 @@ class Managing:
             return _switching(tx, caller, sorted(ids), enabled)
 
         return await self.db.write(switching)
+
+    def _setting_logons(
+        self, tx: Transaction, caller: Caller, id: str, given: Mapping[str, str]
+    ) -> Person:
+        user = users.lock(tx, caller.project, id)
+        declared = logons.declared(tx, caller.project)
+        wanted = {_declared(declared, suffix): value for suffix, value in given.items()}
+        kept = logons.of_user(tx, caller.project, user.id)
+        changed = {suffix for suffix, _ in wanted.items() ^ kept.items()}
+        if self._minting(tx, caller.project) & {suffix.casefold() for suffix in changed}:
+            caller.require_administrator()
+        for suffix in kept:
+            if suffix not in wanted:
+                logons.drop(tx, caller.project, user.id, suffix)
+        for suffix, value in wanted.items():
+            names.logon(value, pointer=f"/logons/{suffix}")
+            if not logons.put(tx, caller.project, user.id, suffix, value):
+                raise Conflict(f"Somebody else has this logon of {suffix}.", reason="logon-taken")
+        audit.append(tx, caller.project, caller.actor, "user.logons", id, suffixes=sorted(wanted))
+        return _person(tx, caller.project, id)
+
+    def _minting(self, tx: Transaction, project: str) -> set[str]:
+        """The suffixes, casefolded, by which connectors of the project mint people's tokens."""
+        every = connectors.every(tx, project)
+        return {self.programs.person_suffix(connector).casefold() for connector in every}
 
 
 def _person(tx: Transaction, project: str, id: str) -> Person:
@@ -116,21 +145,6 @@ def _person(tx: Transaction, project: str, id: str) -> Person:
         logons=logons.of_user(tx, project, id),
         events=events.of_user(tx, project, id, EVENTS),
     )
-
-
-def _setting_logons(tx: Transaction, caller: Caller, id: str, given: Mapping[str, str]) -> Person:
-    user = users.lock(tx, caller.project, id)
-    declared = logons.declared(tx, caller.project)
-    wanted = {_declared(declared, suffix): value for suffix, value in given.items()}
-    for suffix in logons.of_user(tx, caller.project, user.id):
-        if suffix not in wanted:
-            logons.drop(tx, caller.project, user.id, suffix)
-    for suffix, value in wanted.items():
-        names.logon(value, pointer=f"/logons/{suffix}")
-        if not logons.put(tx, caller.project, user.id, suffix, value):
-            raise Conflict(f"Somebody else has this logon of {suffix}.", reason="logon-taken")
-    audit.append(tx, caller.project, caller.actor, "user.logons", id, suffixes=sorted(wanted))
-    return _person(tx, caller.project, id)
 
 
 def _declared(declared: Mapping[str, str], suffix: str) -> str:

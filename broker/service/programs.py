@@ -8,7 +8,7 @@ from broker.db.seal import Seal
 from broker.domain.connectors import Connector
 from broker.domain.errors import Conflict, NotFound
 from broker.store import audit, protected
-from providers.capabilities import Provider, Registration
+from providers.capabilities import CanMint, Provider, Registration
 from providers.definition import RELAY, Definition, Method, Source
 from providers.errors import HostRefused
 from providers.places import Environment, bound_by
@@ -39,6 +39,13 @@ class Programs:
             raise NotFound()
         return provider
 
+    def minter(self, type: str) -> CanMint:
+        """How that type of program makes a token nobody signs in for."""
+        provider = self.provider(type)
+        if not isinstance(provider, CanMint):
+            raise LookupError(f"{type} declares tokens that are minted, and cannot mint one")
+        return provider
+
     def definition(self, type: str) -> Definition:
         """What that type of program declares; NotFound where there is no such type."""
         return self.provider(type).definition
@@ -52,6 +59,20 @@ class Programs:
         method = self.method(connector)
         return method.people if user_id else method.connector_user
 
+    def person_suffix(self, connector: Connector) -> str:
+        """The suffix of the logons its people are minted for; "" where they sign in (safety 20)."""
+        named = (
+            self.definition(connector.type).person_field if self.mints_people(connector) else None
+        )
+        return str(connector.fields.get(named or "", ""))
+
+    def mints_people(self, connector: Connector) -> bool:
+        """Whether nobody signs in there, so that a link (F8) would lead nowhere."""
+        provider = self.registry.find(connector.type)
+        if provider is None:  # the operator's file describes it no more
+            return False
+        return provider.definition.method_of(connector.integration).people is Source.MINTED
+
     def require_people(self, connector: Connector) -> None:
         """Conflict where people cannot authenticate themselves there, ever (R20) or now."""
         if not self.definition(connector.type).lets_people(connector.integration):
@@ -61,6 +82,16 @@ class Programs:
             )
         if not connector.is_available:
             raise not_now(connector)
+
+    def require_sign_in(self, connector: Connector) -> None:
+        """The same, and Conflict where the broker makes people's tokens, so nobody signs in."""
+        self.require_people(connector)
+        if self.mints_people(connector):
+            raise Conflict(
+                "The broker makes people's tokens for this connector itself.",
+                reason="minted",
+                next="Nobody has to sign in: the first step that needs a token has it made.",
+            )
 
     def redirect_uri(self, connector_id: str) -> str:
         """One a connector, so that a code comes back where it was asked for (safety 15)."""
@@ -76,7 +107,7 @@ class Programs:
         Each opening is in the audit with its purpose (R46). MustEnterAgain where a field was
         typed for another place (safety 18); `seal.Unreadable` where its key is missing.
         """
-        shown = self.definition(connector.type).shown(connector.integration, connector.fields)
+        shown = self.definition(connector.type).shown(connector.integration, connector.answers)
         kept = protected.of(tx, connector.project, connector.id)
         opened: dict[str, Secret] = {}
         for one in (kept[field.name] for field in shown if field.name in kept):

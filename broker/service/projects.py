@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
-from broker.config import is_loopback
+from broker.addresses import is_loopback
 from broker.db.database import Database, Transaction
 from broker.db.seal import Seal
 from broker.domain import names

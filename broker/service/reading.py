@@ -122,12 +122,12 @@ class Members:
                 self.problems.append(Problem(self._at(name, key), "not_text", detail))
         return {key: value for key, value in values.items() if isinstance(value, str)}
 
-    def long_text(self, name: str) -> str:
+    def long_text(self, name: str, *, limit: int = LONG_LIMIT) -> str:
         """A text of at most 16 KiB that nobody reads, such as a token; never shown again."""
         value = self._members.get(name)
-        if isinstance(value, str) and 0 < len(value) <= LONG_LIMIT:
+        if isinstance(value, str) and 0 < len(value) <= limit:
             return value
-        self.wrong(name, "not_text", f"{name} must be a text of at most {LONG_LIMIT} characters.")
+        self.wrong(name, "not_text", f"{name} must be a text of at most {limit} characters.")
         return ""
 
     def long_text_or_none(self, name: str) -> str | None:

@@ -14,6 +14,8 @@ from broker.store import audit, connectors, events
 from providers.errors import ClientMisconfigured, GrantDead, PersonNeeded, ProviderError, TryLater
 
 SLOW = 300 * SECOND  # an answer nobody can classify is not asked for again at once
+THROTTLED = "http-429"
+EXPIRING = "expiring"  # what somebody was told, and the word in the row
 # No answer came, or none that can be read: the provider may have rotated the token all the same.
 SILENCE = frozenset(
     {"timeout", "unreachable", "unreadable", "too-large", "unparsable", "redirect"}
@@ -39,13 +41,18 @@ def judged(token: TokenSet, now: int) -> Standing:
 
 
 def due_at(token: TokenSet, keep_alive_s: int) -> int | None:
-    """When the background refreshes it: at the next try, or once it was unused for so long."""
+    """When the background refreshes it, None for never: at the next try; ahead of its end, where
+    a step was given this version; once it was unused for so long, which a minted one may be.
+    """
     renewed = token.is_renewable and not token.frozen
     if token.state not in (State.VALID, State.EXPIRED) or not renewed:
         return None
     if token.retry_at is not None:
         return token.retry_at
-    return (token.obtained_at or token.created_at) + keep_alive_s * SECOND
+    jitter = random.random()
+    ahead = token.ahead_at(jitter) if token.asked == token.version else None
+    idle = None if token.minted else token.idle_at(keep_alive_s * SECOND, jitter)
+    return min((at for at in (ahead, idle) if at is not None), default=None)
 
 
 def failed(token: TokenSet, before: TokenSet, error: ProviderError, now: int) -> TokenSet:
@@ -62,7 +69,9 @@ def failed(token: TokenSet, before: TokenSet, error: ProviderError, now: int) ->
             answered = error.provider_code not in SILENCE and before.journal is None
             wait = backoff(token.failures, jitter=random.random())
             wait = max(wait, (error.retry_after_s or 0) * SECOND)
-            return after(token, Event.TRY_LATER, now=now, retry_at=now + wait, answered=answered)
+            tried = after(token, Event.TRY_LATER, now=now, retry_at=now + wait, answered=answered)
+            is_throttled = error.provider_code == THROTTLED
+            return replace(tried, throttled=token.throttled + is_throttled)
         case _:
             counted = after(token, Event.UNCLASSIFIED, now=now, retry_at=now + SLOW)
             if counted.state is State.NEEDS_REAUTH:
@@ -70,16 +79,30 @@ def failed(token: TokenSet, before: TokenSet, error: ProviderError, now: int) ->
             return counted
 
 
-def announced(tx: Transaction, before: TokenSet, token: TokenSet) -> None:
-    """Say once that a person must act, where this change means that."""
+def announced(tx: Transaction, before: TokenSet, token: TokenSet) -> TokenSet:
+    """The set, once somebody was told where this change means that a person must act.
+
+    Of the connector user that is its connector's affair (`troubled`).
+    """
     if token.state is not State.NEEDS_REAUTH or before.state is State.NEEDS_REAUTH:
-        return
+        return token
     reason = (token.reason or "").partition(":")[0]
     said = {"reason": reason, "user_id": token.user}
     audit.append(tx, token.project, "broker", "token.needs-reauth", token.connector, **said)
-    if token.user is not None:
-        said["connector"] = token.connector
-        events.append(tx, token.project, "authorization.failing", **said)
+    if token.user is None:
+        return replace(token, told=None)
+    if token.told != reason:
+        say(tx, token, "failing", reason)
+    return replace(token, told=reason)
+
+
+def say(tx: Transaction, token: TokenSet, what: str, reason: str | None) -> None:
+    """An event about a person's authorization, or about the connector whose user's it is."""
+    if token.user is None:
+        type, said = f"connector.{what}", {"connector": token.connector}
+    else:
+        type, said = f"authorization.{what}", {"connector": token.connector, "user_id": token.user}
+    events.append(tx, token.project, type, **said, reason=reason)
 
 
 def troubled(tx: Transaction, connector: Connector, token: TokenSet, error: ProviderError) -> None:

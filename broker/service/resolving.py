@@ -194,7 +194,15 @@ class Resolving:
             link=self._asked(tx, caller, request, sight),
             retry_after_s=sight.retry_after_s(tx.now),
         )
+        return self._recorded(tx, caller, asked, sight, answer)
+
+    def _recorded(
+        self, tx: Transaction, caller: Caller, asked: Decision, sight: Sight, answer: Answer
+    ) -> Answer:
+        """The answer, once its line is written; the token it holds is in use from now on."""
         recording.record(tx, caller, asked, sight, answer)
+        if answer.credential is not None and sight.connector and sight.token:
+            self.vault.given(tx, sight.connector, sight.token)
         return answer
 
     def _seen(

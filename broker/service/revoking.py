@@ -1,5 +1,6 @@
 """Telling a provider that a grant is over: one try; the job repeats for a day (K12, K13)."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -8,11 +9,11 @@ from broker.db.database import Database, Transaction
 from broker.db.seal import Unreadable
 from broker.domain.clock import SECOND
 from broker.domain.connectors import Connector
-from broker.service.programs import Programs
+from broker.service.programs import MustEnterAgain, Programs
 from broker.service.working import Later
 from broker.store import connectors
 from broker.store.jobs import Job
-from providers.capabilities import CanRevoke
+from providers.capabilities import CanRevoke, Registration
 from providers.errors import ProviderError, TryLater
 from providers.secret import Secret
 
@@ -34,12 +35,8 @@ class Revoking:
         """
         if job.project is None or job.secret is None:
             return
-        connector, now = await self.db.read(_connector, job)
-        if now >= int(job.data["until"]):
-            log.warning("grant not revoked", connector=connector.id, why="a day is over")
-            return
+        connector, registration = await self.db.write(self._ready, job)
         provider = self.programs.provider(connector.type)
-        registration = self.programs.at(connector, str(job.data["origin"]))
         if registration is None or not isinstance(provider, CanRevoke):
             return
         try:
@@ -50,13 +47,22 @@ class Revoking:
         except (ProviderError, Unreadable) as error:
             log.warning("grant not revoked", connector=connector.id, why=str(error))
 
+    def _ready(self, tx: Transaction, job: Job) -> tuple[Connector, Registration | None]:
+        """Who we are where the token was given: with our secret while the connector is still there
+        and has it, for some programs ask who revokes; None once a day is over.
+        """
+        connector = connectors.get(tx, job.project or "", str(job.data["connector"]), gone=True)
+        if tx.now >= int(job.data["until"]):
+            log.warning("grant not revoked", connector=connector.id, why="a day is over")
+            return connector, None
+        given_at = str(job.data["origin"])
+        if connector.origin == given_at:
+            with suppress(MustEnterAgain, Unreadable):
+                return connector, self.programs.registration(tx, connector, purpose="revoke")
+        return connector, self.programs.at(connector, given_at)
+
     def _opened(self, project: str, secret: bytes, job: Job) -> Secret:
         """Sealed for the set it left, whose id only this job carries now."""
         id = str(job.data["token_set"])
         plain = self.programs.seal.open(secret, project, "tokens", id, "refresh_token")
         return Secret(plain.decode())
-
-
-def _connector(tx: Transaction, job: Job) -> tuple[Connector, int]:
-    id = str(job.data["connector"])
-    return connectors.get(tx, job.project or "", id, gone=True), tx.now

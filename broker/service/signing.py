@@ -33,12 +33,12 @@ class Signing:
         found = await self.db.peek(projects.get, project)
         if found.signing_key is None:
             made = SigningKey.generate()
-            sealed = self.seal.seal(made.private().reveal().encode(), *_place(project))
+            sealed = self.seal.seal(made.private().reveal().encode(), *place(project))
             public = orjson.dumps(made.public()).decode()
             found = await self.db.write(_keeping, project, sealed, public)
         sealed = found.signing_key or b""
         if sealed not in self.loaded:
-            opened = self.seal.open(sealed, *_place(project))
+            opened = self.seal.open(sealed, *place(project))
             self.loaded[sealed] = SigningKey.load(Secret(opened.decode()))
         return self.loaded[sealed]
 
@@ -48,7 +48,8 @@ def canonical(said: dict[str, object]) -> bytes:
     return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
 
 
-def _place(project: str) -> tuple[str, str, str, str]:
+def place(project: str) -> tuple[str, str, str, str]:
+    """Where a project's key is sealed."""
     return project, "projects", project, "signing_key"
 
 

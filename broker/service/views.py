@@ -8,6 +8,7 @@ from broker.domain.clock import rfc3339
 from broker.domain.connectors import Connector
 from broker.domain.tokens import TokenSet
 from broker.service import forms
+from broker.service.cautioning import Caution
 from broker.store.protected import Protected
 from providers.definition import Definition, Field, Section
 
@@ -20,6 +21,7 @@ class ConnectorView:
     definition: Definition
     protected: Mapping[str, Protected]
     connector_user: TokenSet | None
+    cautions: tuple[Caution, ...] = ()
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -30,7 +32,7 @@ class ConnectorView:
     def rendered(self) -> dict[str, Any]:
         """The JSON of the view; a protected field says only that it has a value."""
         connector, user = self.connector, self.connector_user
-        shown = self.definition.shown(connector.integration, connector.fields)
+        shown = self.definition.shown(connector.integration, connector.answers)
         return {
             "id": connector.id,
             "name": connector.name,
@@ -52,7 +54,9 @@ class ConnectorView:
                 "account": (user.account_display or user.account) if user else None,
                 "authorized_by": connector.authorized_by,
                 "created_by": connector.created_by,
+                "throttled": user.throttled if user else 0,
             },
+            "warnings": [asdict(one) for one in self.cautions],
             "keep_alive": connector.keep_alive,
             "created_at": rfc3339(connector.created_at),
             "changed_at": rfc3339(connector.changed_at),
@@ -72,30 +76,11 @@ class ConnectorView:
         return kept.origin == self.connector.origin
 
 
-@dataclass(frozen=True, slots=True)
-class Authorization:
-    """Who has authorized a connector, and how that stands."""
-
-    token: TokenSet
-    standing: str
-
-    def rendered(self) -> dict[str, Any]:
-        """Ids, states and the account's name; no token."""
-        token = self.token
-        return {
-            "user_id": token.user,
-            "state": self.standing,
-            "reason": token.reason,
-            "provider_account": token.account_display or token.account,
-            "scopes": list(token.scopes),
-            "missing_scopes": list(token.missing_scopes),
-            "expires_at": rfc3339(token.expires_at) if token.expires_at else None,
-            "changed_at": rfc3339(token.changed_at),
-        }
-
-
 def type_shown(definition: Definition) -> dict[str, Any]:
-    """A type of connector for the list and for whoever builds the form (R37, R43)."""
+    """A type of connector for the list and for whoever builds the form (R36, R37, R43, R50).
+
+    `method` holds where there are no integrations; a section without fields is left out.
+    """
     return {
         "type": definition.kind,
         "title": definition.title,
@@ -107,14 +92,14 @@ def type_shown(definition: Definition) -> dict[str, Any]:
         ],
         "options": [asdict(one) for one in definition.options],
         "integrations": [asdict(one) for one in definition.integrations],
+        "method": asdict(definition.method),
         "sections": [
-            {
-                "title": section,
-                "fields": [_field(one) for one in definition.fields if one.section is section],
-            }
+            {"title": section, "fields": fields}
             for section in Section
+            if (fields := [_field(one) for one in definition.fields if one.section is section])
         ],
         "step_types": [asdict(step) for step in definition.step_types],
+        "test": definition.test,
         "warnings": definition.warnings,
     }
 

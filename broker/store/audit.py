@@ -32,3 +32,19 @@ def append(
         VALUES (:id, :project, :at, :actor, :action, :target, :detail, :digest)
     """
     tx.run(sql, **row, digest=digest)
+
+
+def tried(tx: Transaction, project: str, actor: str, *, since: int) -> list[int]:
+    """When a caller had connectors tested and checked since then, the oldest first.
+
+    Its project is held until the unit ends, so that two who ask at once are counted in turn.
+    """
+    tx.find("SELECT id FROM projects WHERE id = :project" + tx.for_update, project=project)
+    sql = """
+        SELECT at FROM audit
+         WHERE project_id = :project AND actor = :actor AND at > :since
+           AND action IN ('connector.tested', 'connector.checked')
+         ORDER BY at
+    """
+    rows = tx.all(sql, project=project, actor=actor, since=since)
+    return [row["at"] for row in rows]

@@ -3,7 +3,7 @@
 from broker.db.database import Transaction
 from broker.domain import names
 from broker.domain.clock import DAY
-from broker.domain.connectors import Connector, State
+from broker.domain.connectors import Connector
 from broker.domain.errors import NotFound
 from broker.store.shapes import Shape
 
@@ -31,7 +31,7 @@ def get(
     `gone` answers deleted ones too.
     """
     connector = find(tx, project, id, lock=lock)
-    if connector is None or (not gone and _is_over(connector, tx.now)):
+    if connector is None or (not gone and connector.is_over(tx.now)):
         raise NotFound()
     return connector
 
@@ -76,6 +76,22 @@ def every(tx: Transaction, project: str) -> list[Connector]:
          ORDER BY name_key, id
     """
     return _SHAPE.each(tx.all(sql, project=project, now=tx.now))
+
+
+def sharing(tx: Transaction, connector: Connector, account: str) -> list[Connector]:
+    """The other connectors of the project whose connector user is this account, of the same type
+    and on the same host (R48).
+    """
+    sql = """
+        SELECT c.* FROM tokens t JOIN connectors c ON c.id = t.connector_id
+         WHERE t.project_id = :project AND c.project_id = :project AND t.user_id = ''
+           AND t.account = :account AND t.state <> 'revoked'
+           AND c.id <> :id AND c.type = :type AND c.state <> 'deleted'
+    """
+    about = {"id": connector.id, "type": connector.type, "account": account}
+    host = _host(connector)
+    rows = tx.all(sql, project=connector.project, **about)
+    return [one for one in _SHAPE.each(rows) if _host(one) == host]
 
 
 def overdue(tx: Transaction, project: str, limit: int = 100) -> list[Connector]:
@@ -143,9 +159,9 @@ def affected(tx: Transaction, project: str, id: str) -> dict[str, int]:
     return {name: int(row[name]) if row else 0 for name in ("users", "tokens", "pauses")}
 
 
-def _is_over(connector: Connector, now: int) -> bool:
-    ended = connector.expires_at is not None and connector.expires_at <= now
-    return ended or connector.state is State.DELETED
+def _host(connector: Connector) -> str:
+    """Where it is, without what else its sealed values are bound to."""
+    return (connector.origin or "").partition("?")[0]
 
 
 _SHAPE = Shape(Connector, fixed=("id", "created_by", "created_at"))

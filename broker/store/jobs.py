@@ -39,7 +39,7 @@ def add(
 ) -> None:
     """Queue a job for `due` (now, where not given); one open job for each `once`.
 
-    `secret` is sealed for table `jobs`, this row's `id`, column `secret` (K12).
+    `secret` stays sealed for the token set it left, which `data` names as `token_set` (K12).
     """
     sql = """
         INSERT INTO jobs (id, project_id, kind, data, secret, once, due_at, created_at)

@@ -119,7 +119,6 @@ def change(tx: Transaction, link: Link) -> None:
     sql = """
         UPDATE links
            SET state = :state, reason = :reason, claimed_at = :claimed_at, scopes = :scopes,
-               claims = :claims,
                verifier = CASE WHEN :state IN ('open', 'claimed') THEN verifier ELSE NULL END
          WHERE project_id = :project AND id = :id
     """

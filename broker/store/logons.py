@@ -13,6 +13,13 @@ def of_user(tx: Transaction, project: str, user_id: str) -> dict[str, str]:
     return {row["suffix"]: row["value"] for row in found}
 
 
+def of_suffix(tx: Transaction, project: str, user_id: str, suffix: str) -> str | None:
+    """The person's logon of a suffix, in whatever case that is spelt."""
+    key = suffix.casefold()
+    found = of_user(tx, project, user_id)
+    return next((value for name, value in found.items() if name.casefold() == key), None)
+
+
 def put(tx: Transaction, project: str, user_id: str, suffix: str, value: str) -> bool:
     """Give the person this logon; False where somebody else has it (safety 9)."""
     sql = """

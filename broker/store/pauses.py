@@ -104,6 +104,17 @@ def readying(tx: Transaction, project: str, user_id: str, connector_id: str) -> 
     return ready
 
 
+def awaited(tx: Transaction, project: str, connector_id: str, limit: int = 1000) -> list[str]:
+    """For whom steps wait at a connector."""
+    sql = """
+        SELECT DISTINCT user_id FROM pauses
+         WHERE project_id = :project AND connector_id = :connector AND state = 'waiting'
+         ORDER BY user_id LIMIT :limit
+    """
+    found = tx.all(sql, project=project, connector=connector_id, limit=limit)
+    return [row["user_id"] for row in found]
+
+
 def mismatched(
     tx: Transaction, project: str, user_id: str, connector_id: str, reason: str
 ) -> list[Pause]:

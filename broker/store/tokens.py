@@ -69,6 +69,37 @@ def save(tx: Transaction, token: TokenSet, *, due_at: int | None) -> None:
     tx.run(sql, **_SHAPE.parameters(token), due_at=due_at)
 
 
+def begin(tx: Transaction, token: TokenSet) -> TokenSet:
+    """The set of a person who has none yet, held: this one, or that of whoever was faster."""
+    sql = f"""
+        INSERT INTO tokens (project_id, {_SHAPE.columns}) VALUES (:project, {_SHAPE.values})
+        ON CONFLICT (connector_id, user_id) DO NOTHING
+    """
+    tx.run(sql, **_SHAPE.parameters(token))
+    return locked(tx, token)
+
+
+def given(tx: Transaction, token: TokenSet, *, due_at: int | None) -> None:
+    """A step is given this version: the background refreshes it ahead of its end."""
+    sql = """
+        UPDATE tokens SET asked = :version, due_at = :due_at
+         WHERE project_id = :project AND id = :id AND version = :version
+    """
+    tx.run(sql, project=token.project, id=token.id, version=token.version, due_at=due_at)
+
+
+def look_later(
+    tx: Transaction, project: str, connector_id: str, user_id: str, *, due_at: int
+) -> None:
+    """The background found nothing to do for a set that was due; not again before then."""
+    sql = """
+        UPDATE tokens SET due_at = :due_at
+         WHERE project_id = :project AND connector_id = :connector AND user_id = :user
+           AND due_at <= :now
+    """
+    tx.run(sql, project=project, connector=connector_id, user=user_id, due_at=due_at, now=tx.now)
+
+
 def lease(tx: Transaction, token: TokenSet) -> None:
     """Keep the lease and the journal of a set that this unit holds, before anybody is called."""
     sql = """
@@ -102,10 +133,11 @@ def of_connector(
     return _SHAPE.each(rows)
 
 
-def due(tx: Transaction, project: str, limit: int = 100) -> list[tuple[str, str]]:
+def due(tx: Transaction, project: str, limit: int = 1000) -> list[tuple[str, str]]:
     """(connector, person) of the sets the background refreshes now, the longest due first.
 
-    Only of connectors that are in use: kept alive, and asked for within 180 days (T13).
+    What a step was given or waits for; unused ones only of connectors that are kept alive and were
+    asked for within 180 days (T13).
     """
     sql = """
         SELECT t.connector_id, t.user_id
@@ -113,11 +145,39 @@ def due(tx: Transaction, project: str, limit: int = 100) -> list[tuple[str, str]
          WHERE t.project_id = :project AND c.project_id = :project AND t.due_at <= :now
            AND t.frozen = 0 AND (t.lease_until IS NULL OR t.lease_until <= :now)
            AND c.state IN ('connected', 'needs_reauth')
-           AND c.keep_alive = 1 AND COALESCE(c.resolved_at, c.created_at) > :oldest
+           AND (t.asked = t.version OR t.retry_at IS NOT NULL
+                OR c.keep_alive = 1 AND COALESCE(c.resolved_at, c.created_at) > :oldest)
          ORDER BY t.due_at LIMIT :limit
     """
     rows = tx.all(sql, project=project, now=tx.now, oldest=tx.now - KEEP_ALIVE_LIMIT, limit=limit)
     return [(row["connector_id"], row["user_id"]) for row in rows]
+
+
+def lapsing(tx: Transaction, project: str, by: int, limit: int = 100) -> list[TokenSet]:
+    """Grants that end until then and that nobody refreshes, locked; nobody was told yet.
+
+    A frozen one is refreshed elsewhere, so its end is not ours to tell.
+    """
+    sql = """
+        SELECT t.*
+          FROM tokens t JOIN connectors c ON c.id = t.connector_id
+         WHERE t.project_id = :project AND c.project_id = :project
+           AND t.ends_at > :now AND t.ends_at <= :by AND t.frozen = 0
+           AND t.state IN ('valid', 'expired') AND (t.told IS NULL OR t.told <> 'expiring')
+           AND (c.state = 'needs_admin' OR c.state IN ('connected', 'needs_reauth')
+                AND (c.keep_alive = 0 OR COALESCE(c.resolved_at, c.created_at) <= :oldest))
+         ORDER BY t.ends_at LIMIT :limit
+    """
+    oldest = tx.now - KEEP_ALIVE_LIMIT
+    found = tx.all(sql, project=project, now=tx.now, by=by, oldest=oldest, limit=limit)
+    held = [locked(tx, token) for token in _SHAPE.each(found)]
+    return [token for token in held if token.told != "expiring"]
+
+
+def told(tx: Transaction, token: TokenSet, reason: str) -> None:
+    """Somebody was told that reason: not again, until it is over."""
+    sql = "UPDATE tokens SET told = :reason WHERE project_id = :project AND id = :id"
+    tx.run(sql, project=token.project, id=token.id, reason=reason)
 
 
 def drop(tx: Transaction, token: TokenSet, event: Event, reason: str | None = None) -> None:

@@ -83,6 +83,7 @@ STATUS = {
     "misdirected": 421,
     "invalid": 422,
     "if_match_needed": 428,
+    "too_many": 429,
     "internal": 500,
     "unavailable": 503,
 }
@@ -94,6 +95,7 @@ NEXT = {
     "conflict": "Read it again and decide anew; nothing was stored.",
     "if_match_needed": "Read it and send its ETag as If-Match, or `If-Match: *` for any version.",
     "stale": "Read it again and send the change with its new ETag.",
+    "too_many": "Send it again after the time in Retry-After.",
     "unavailable": "Send it again after the time in Retry-After.",
     "internal": "Tell the operator the request_id; the log says more.",
 }
@@ -116,7 +118,7 @@ def headers_of(error: BrokerError) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if error.code == "unauthenticated":
         headers["WWW-Authenticate"] = 'Bearer realm="broker"'
-    if error.code == "unavailable":
+    if error.retryable:
         headers["Retry-After"] = str(error.retry_after_s or 1)
     return headers
 

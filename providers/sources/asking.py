@@ -14,7 +14,8 @@ from providers import redaction
 from providers.definition import VISIBLE, Field
 from providers.egress import Answer, Egress
 from providers.errors import ClientMisconfigured, PlaceGone, SourceBroken, TryLater
-from providers.oauth2 import TRANSIENT_STATUS, retry_after
+from providers.oauth2 import TRANSIENT_STATUS
+from providers.reading import retry_after
 from providers.secret import Secret
 from providers.sources.reading import Found, Kind, Problem
 

@@ -20,6 +20,7 @@ from broker import bootstrap, cli
 from broker.commands import living
 from broker.domain.callers import SCOPES
 from tests import engines, serving
+from tests.canaries import planted
 from tests.serving import Served, serve
 
 JSON_COMMANDS = [
@@ -31,6 +32,8 @@ JSON_COMMANDS = [
     ("apikey", "list"),
     ("apikey", "add", "engine", "--scope", "resolve"),
     ("admin", "link"),
+    ("seal", "status"),
+    ("seal", "rotate"),
     ("migrate",),
     ("migrate", "--check"),
 ]
@@ -119,7 +122,7 @@ async def test_a_project_and_what_belongs_to_it(served: Served, tmp_path: Path) 
     )
     assert await served.command("apikey", "list") == []
     secret = tmp_path / "secret"
-    secret.write_text("canary\n")
+    secret.write_text(planted("oidc") + "\n")
     said = await served.command(
         *("project", "set", "--project", "second", "--capacity", "3"),
         *("--oidc-issuer", "https://login.example", "--oidc-client-id", "broker"),
@@ -289,7 +292,7 @@ async def test_a_directory_is_run_from_a_terminal(served: Served, tmp_path: Path
     made = await served.command("directory", "add", "Acme")
     id, users = made["directory"], f"{made['scim']['base_url']}/Users"
     secret = tmp_path / "secret"
-    secret.write_text("source-token-canary")
+    secret.write_text(planted("source-token"))
     changed = await served.command("directory", "set", id, "--name", "HR", "--percent", "20")
     assert (changed["name"], changed["state"]) == ("HR", "enabled")
     source = ("--field", "base_url", "https://hr.example", "--secret-file", "token", str(secret))

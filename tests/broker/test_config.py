@@ -210,27 +210,26 @@ def test_networks_are_read_as_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.load().egress_allow == ("10.1.0.0/16", "192.168.7.4/32")
 
 
+def test_relays_are_read_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R42, safety 20: BROKER_RELAYS is the operator's list of ways out, name by name."""
+    assert config.load().relays == {}
+    monkeypatch.setenv("BROKER_RELAYS", "site=http://10.1.0.9:3128, dmz=https://relay.acme.example")
+    assert config.load().relays == {
+        "site": "http://10.1.0.9:3128",
+        "dmz": "https://relay.acme.example",
+    }
+
+
+def test_a_relay_that_is_none_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """safety 20: what cannot be a relay ends the start, in one line that shows how it is done."""
+    monkeypatch.setenv("BROKER_RELAYS", "site=socks5://10.1.0.9")
+    (problem,) = problems()
+    assert "site=http://10.1.0.9:3128" in problem
+
+
 def test_a_child_sees_the_same_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """The migrating child gets database and folder, and no key."""
     monkeypatch.setenv("BROKER_ENCRYPTION_KEYS", KEY)
     given = config.environment(config.load())
     assert given["BROKER_DATABASE_URL"] == "sqlite:///data/broker.db"
     assert KEY not in str(given)
-
-
-@pytest.mark.parametrize(
-    ("host", "is_ours"),
-    [
-        ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("::1", True),
-        ("[::1]", True),
-        ("localhost", True),
-        ("0.0.0.0", False),
-        ("10.0.0.1", False),
-        ("localhost.example.com", False),
-    ],
-)
-def test_loopback_is_this_machine(host: str, is_ours: bool) -> None:
-    """What counts as loopback, for the demo and for plain http."""
-    assert config.is_loopback(host) is is_ours

@@ -33,6 +33,8 @@ UNNAMED = {
     "evidence.py:sweep": "the worker erases what is over, of every project",
     "chain.py:unchained": "the audit's chain is the installation's, over all projects",
     "invitations.py:by_link": "the keyed hash of its secret is all a link shows",
+    "sealed.py:page": "the keys are the installation's, over all projects",
+    "sealed.py:replace": "the keys are the installation's, over all projects",
     "letters.py:is_due": WORKER,
     "letters.py:claim": WORKER,
     "jobs.py:is_due": WORKER,

@@ -11,7 +11,7 @@ from tests.house.product import PRODUCT, imports, python, text, tree
 ROOMS = {
     "jose": ("providers/jwt.py",),
     "httpx": ("providers/", "broker/demo/"),
-    "httpcore": ("providers/egress.py",),
+    "httpcore": ("providers/egress.py", "providers/guard.py"),
     "aiosqlite": ("broker/db/sqlite.py",),
     "sqlite3": ("broker/db/", "broker/logs.py"),  # logs: whose messages may be shown
     "psycopg": ("broker/db/postgres.py",),

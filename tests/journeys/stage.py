@@ -17,9 +17,11 @@ from broker.demo.grants import App
 from broker.demo.identity import Client
 from broker.demo.people import PEOPLE, Person
 from broker.demo.simulator import Simulator, serving
+from tests.canaries import planted
 from tests.serving import Served, serve
 
-CLIENT, CLIENT_SECRET = "consumer-key", "consumer-secret"
+CLIENT = "consumer-key"
+CLIENT_SECRET, OIDC_SECRET = planted("consumer"), planted("oidc")
 ROBOT = "automation@acme.example"
 AUDIENCE = "flow-engine"
 RETURN_URL = "https://engine.example/back"
@@ -177,8 +179,8 @@ async def stage(folder: Path, url: str, **settings: str) -> AsyncIterator[Stage]
         )
         prefix, issuer = f"{broker.base_url}/", simulator.identity.issuer
         simulator.salesforce.register(App(CLIENT, CLIENT_SECRET, redirect_prefix=prefix))
-        simulator.identity.register(Client("broker", "secret", redirect_prefix=prefix))
-        (folder / "oidc").write_text("secret")
+        simulator.identity.register(Client("broker", OIDC_SECRET, redirect_prefix=prefix))
+        (folder / "oidc").write_text(OIDC_SECRET)
         await broker.command(
             *("project", "set", "--oidc-issuer", issuer, "--oidc-client-id", "broker"),
             *("--oidc-secret-file", str(folder / "oidc"), "--oidc-claim", "sub=externalId"),

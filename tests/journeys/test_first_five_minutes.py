@@ -116,15 +116,16 @@ async def test_what_was_changed_stays_changed(tmp_path: Path) -> None:
         assert (await client.get(f"/v1/users/{kim}")).json()["status"] == "queued"
         assert (await client.get(f"/v1/users/{amara}")).json()["status"] == "suspended"
         assert (await client.get(f"/v1/users/{bela}")).json()["status"] == "deleted"
-        (found,) = await listed(client, "/v1/connectors")
+        found = await salesforce(client)
         assert (found["name"], found["state"]) == ("Orders", "connected")
         (await client.post(f"/v1/connectors/{found['id']}/disable", headers=ANY)).raise_for_status()
     async with serve(tmp_path, demo=True) as third, caller_of(third) as client:
-        (found,) = await listed(client, "/v1/connectors")
+        found = await salesforce(client)
         assert (found["name"], found["state"]) == ("Orders", "disabled")
 
 
 ANY = {"If-Match": "*"}
+TYPE = "salesforce"
 
 
 async def changed(served: Served, client: httpx.AsyncClient) -> tuple[str, str, str]:
@@ -133,7 +134,7 @@ async def changed(served: Served, client: httpx.AsyncClient) -> tuple[str, str, 
     assert served.scim is not None
     ids = {one["user_name"]: one["id"] for one in await listed(client, "/v1/users?limit=200")}
     kim, amara, bela = (ids[person.user_name] for person in PEOPLE[:3])
-    (connector,) = await listed(client, "/v1/connectors")
+    connector = await salesforce(client)
     done = [
         await client.patch(
             f"/v1/connectors/{connector['id']}", json={"name": "Orders"}, headers=ANY
@@ -158,6 +159,12 @@ def caller_of(served: Served) -> httpx.AsyncClient:
     assert served.api_key is not None
     headers = {"Authorization": f"Bearer {served.api_key['key']}"}
     return httpx.AsyncClient(base_url=served.base_url, headers=headers, trust_env=False)
+
+
+async def salesforce(client: httpx.AsyncClient) -> dict[str, str]:
+    """The connector that leads to the pretend Salesforce, whatever it is called."""
+    (found,) = [one for one in await listed(client, "/v1/connectors") if one["type"] == TYPE]
+    return found
 
 
 async def listed(client: httpx.AsyncClient, path: str) -> list[dict[str, str]]:

@@ -32,15 +32,21 @@ class Peer:
 
 
 @contextlib.asynccontextmanager
-async def peer(behave: Behavior, tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
-    """A server that reads each request's head, then does what the test says, then hangs up."""
+async def peer(
+    behave: Behavior, tls: ssl.SSLContext | None = None, *, listens: bool = True
+) -> AsyncIterator[Peer]:
+    """A server that reads each request's head, then does what the test says, then hangs up.
+
+    One that does not listen begins to talk at once.
+    """
     seen: Peer
     served: list[tuple[asyncio.Task[None] | None, asyncio.StreamWriter]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         served.append((asyncio.current_task(), writer))
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            seen.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+            if listens:
+                seen.heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
             await behave(writer)
             await writer.drain()
         writer.close()
@@ -67,13 +73,29 @@ def says(status: str, body: bytes = b"", *headers: str) -> Behavior:
     return behave
 
 
-async def drips(writer: asyncio.StreamWriter) -> None:
-    """A byte now and then, so that no timeout between two bytes ever ends it."""
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
-    for _ in range(10_000):
-        writer.write(b" ")
-        await writer.drain()
-        await asyncio.sleep(0.02)
+def drips(first: bytes, drop: bytes = b" ") -> Behavior:
+    """A drop now and then after the first words, so that no timeout between two ever ends it."""
+
+    async def behave(writer: asyncio.StreamWriter) -> None:
+        writer.write(first)
+        for _ in range(10_000):
+            writer.write(drop)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    return behave
+
+
+def floods(first: bytes, more: bytes) -> Behavior:
+    """The same words again and again, as fast as they are taken, for as long as anybody listens."""
+
+    async def behave(writer: asyncio.StreamWriter) -> None:
+        writer.write(first)
+        while True:
+            writer.write(more)
+            await writer.drain()
+
+    return behave
 
 
 async def hangs_up(writer: asyncio.StreamWriter) -> None:
@@ -105,3 +127,50 @@ def self_signed(folder: Path, name: str = "localhost", *, days: int = 1) -> ssl.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     return context
+
+
+@contextlib.asynccontextmanager
+async def relay(*, to: int | None = None, tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
+    """An HTTP proxy: whatever host it is asked for, it goes to that port of loopback.
+
+    Without one it lets nobody through.
+    """
+    seen: Peer
+    tasks: list[asyncio.Task[None]] = []
+    lines: list[asyncio.StreamWriter] = []
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while said := await reader.read(65536):
+                if b" HTTP/1.1\r\n" in said:  # a further request of a connection that is kept
+                    seen.heads.append(said.partition(b"\r\n\r\n")[0].decode())
+                writer.write(said)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append(writer)
+        head = await reader.readuntil(b"\r\n\r\n")
+        seen.heads.append(head.decode())
+        if to is None:
+            writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            return
+        there, over = await asyncio.open_connection("localhost", to)
+        lines.append(over)
+        if head.startswith(b"CONNECT "):
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            over.write(head)
+        tasks.append(asyncio.create_task(pipe(reader, over)))
+        tasks.append(asyncio.create_task(pipe(there, writer)))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    seen = Peer(server.sockets[0].getsockname()[1], "https" if tls else "http")
+    try:
+        yield seen
+    finally:
+        server.close()
+        for line in lines:
+            line.transport.abort()
+        if tasks:
+            await asyncio.wait(tasks)

@@ -15,12 +15,16 @@ from providers.definition import (
     Field,
     Integration,
     Kind,
+    Method,
     Option,
     Section,
+    Source,
     StepType,
 )
+from providers.egress import Egress
 from providers.errors import HostRefused
 from providers.places import Environment, origin_of_url
+from providers.registry import BUILT_IN, Registry
 from providers.salesforce_definition import DEFINITION
 from tests.providers.linting import lint
 
@@ -214,7 +218,6 @@ def test_the_four_sections_have_their_order() -> None:
         "Advanced Options",
         "Relay Options",
     ]
-    assert DEFINITION.fields_of(Section.RELAY) == ()
 
 
 PLAIN = Definition(
@@ -226,6 +229,7 @@ PLAIN = Definition(
     test="Asks who we are.",
     assumed_lifetime_s=60,
     keep_alive_s=600,
+    warnings=("Use an account of its own.",),
 )
 
 
@@ -240,8 +244,47 @@ def test_an_integration_chooses_its_fields() -> None:
         ),
     )
     assert lint(two) == []
-    assert [field.name for field in two.fields_of(Section.GENERAL, "crm")] == ["key"]
-    assert [field.name for field in two.fields_of(Section.GENERAL, "erp")] == ["key", "site"]
+    assert [field.name for field in two.shown("crm", {})] == ["key"]
+    assert [field.name for field in two.shown("erp", {})] == ["key", "site"]
+
+
+def asking(
+    *,
+    when: tuple[str, str] = ("way", "b"),
+    question: frozenset[str] = frozenset(),
+    question_when: tuple[str, str] | None = None,
+    default: str = "a",
+    option: str = "other",
+) -> Definition:
+    """A question with two answers, and a field that shows beside one of them."""
+    choices = (Choice("a", "A"), Choice("b", "B"))
+    ways = Field(
+        "way",
+        "Way",
+        Section.ADVANCED,
+        Kind.TEXT,
+        choices=choices,
+        default=default,
+        integrations=question,
+        when=question_when,
+    )
+    shown = Field("shown", "Shown", Section.ADVANCED, Kind.TEXT, when=when)
+    both = (Integration("i", "I"), Integration("j", "J"))
+    return replace(
+        PLAIN,
+        fields=(ways, replace(shown, integrations=frozenset({"j"}) if question else question)),
+        integrations=both,
+        options=(Option(option, "Option", choices),),
+    )
+
+
+def test_a_field_shows_beside_one_answer() -> None:
+    """R41, R71: an answer, or the default where there is none, shows a field or does not."""
+    assert lint(asking()) == []
+    for values, names in (({}, ["way"]), ({"way": "b"}, ["way", "shown"]), ({"way": ""}, ["way"])):
+        assert [field.name for field in asking().shown("i", values)] == names
+    by_default = asking(default="b")
+    assert [field.name for field in by_default.shown("i", {})] == ["way", "shown"]
 
 
 WRONG = {
@@ -284,11 +327,46 @@ WRONG = {
     "an origin with a path": replace(
         PLAIN, environments=(Environment("e", "E", "https://a.example/x"),)
     ),
-    "typed hosts without trusted answers (safety 19)": replace(
-        PLAIN, environments=(Environment("e", "E", None, typed=("*.b.example",)),)
+    "answers that may name anybody's host (safety 19)": replace(
+        PLAIN,
+        environments=(Environment("e", "E", None, typed=("*.b.example",), answers=("*.*",)),),
     ),
     "a token outliving its keep-alive": replace(PLAIN, assumed_lifetime_s=600),
     "a token without a life": replace(PLAIN, assumed_lifetime_s=0),
+    "a field shown by nothing (R41)": asking(when=("way", "c")),
+    "a field shown where its question is not (R41)": asking(question=frozenset({"i"})),
+    "a field shown by one that hides (R41)": asking(question_when=("way", "a")),
+    "a default that is no choice": asking(default="c"),
+    "an option called like a field": asking(option="way"),
+    "a secret that binds (safety 18)": replace(
+        PLAIN,
+        fields=(Field("s", "S", Section.GENERAL, Kind.SECRET, protected=True, binds=True),),
+    ),
+    "a relay that is typed (safety 20)": replace(
+        PLAIN, fields=(Field("relay", "Relay", Section.RELAY, Kind.TEXT, binds=True),)
+    ),
+    "a further relay field (safety 20)": replace(
+        PLAIN, fields=(Field("proxy", "Proxy", Section.RELAY, Kind.TEXT),)
+    ),
+    "steps for people who cannot come in (R20)": replace(
+        PLAIN,
+        step_types=(StepType("read", "Read", user_authentication=True),),
+        method=Method(None, Source.MINTED),
+    ),
+    "people minted by no logon (safety 20)": replace(
+        PLAIN, method=Method(Source.MINTED, Source.MINTED)
+    ),
+    "a grant that lapses before its keep-alive (R74)": replace(PLAIN, idle_s=600),
+    "an integration twice": replace(PLAIN, integrations=(Integration("i", "I"),) * 2),
+    "a password without the warning (R47)": replace(
+        PLAIN,
+        fields=(
+            Field("user_name", "Name", Section.GENERAL, Kind.ACCOUNT),
+            Field("password", "Password", Section.GENERAL, Kind.SECRET, protected=True),
+        ),
+    ),
+    "no word on shared accounts (R48)": replace(PLAIN, warnings=()),
+    "no word on throttling at Microsoft (R49)": replace(PLAIN, title="Microsoft Plain"),
 }
 
 
@@ -322,3 +400,10 @@ def test_an_origin_is_read_or_refused(url: str) -> None:
 def test_origins(url: str, origin: str | None) -> None:
     """An origin is scheme, host and, where it is not the usual one, port."""
     assert origin_of_url(url) == origin
+
+
+def test_every_definition_keeps_the_rules() -> None:
+    """R35 to R43, R47 to R50: all that ship, in rehearsal too, have no problem."""
+    registry = Registry(Egress(), simulator="http://localhost:9300")
+    assert {one.kind for one in registry.definitions} == set(BUILT_IN)
+    assert {one.kind: lint(one) for one in registry.definitions if lint(one)} == {}

@@ -24,6 +24,7 @@ from providers.errors import (
     Unclassified,
 )
 from providers.oauth2 import Dialect, Pkce
+from providers.reading import lifetime
 from providers.secret import Secret
 
 JSON = st.none() | st.text() | st.integers(-9, 9) | st.lists(st.text()) | st.just({"code": 1})
@@ -129,7 +130,7 @@ def test_a_program_adds_its_own_words() -> None:
         misconfigured=frozenset({"bad_client"}),
         transient=frozenset({"fatal_error"}),
         transient_texts=("at the same time",),
-        error_of=lambda body: None if body.get("ok") else body.get("error") or "not-ok",
+        misconfigured_texts=("unknown team",),
     )
     for word, kind in [
         ("invalid_refresh_token", GrantDead),
@@ -144,7 +145,14 @@ def test_a_program_adds_its_own_words() -> None:
         description = "Refreshed AT THE SAME TIME"
         body = {"error": "invalid_grant", "error_description": description}
         oauth2.sort(answered(400, body), slack)
-    assert oauth2.sort(answered(200, {"ok": True, "error": "x"}), slack)["ok"] is True
+    with pytest.raises(ClientMisconfigured):
+        body = {"error": "invalid_grant", "error_description": "Unknown team"}
+        oauth2.sort(answered(400, body), slack)
+    inside = Dialect(error_at="fault.code")
+    assert oauth2.sort(answered(200, {"error": "x", "access_token": "t"}), inside)
+    for status in (200, 400):
+        with pytest.raises(GrantDead):
+            oauth2.sort(answered(status, {"fault": {"code": "invalid_grant"}}), inside)
 
 
 def test_what_the_person_has_to_do_travels_on() -> None:
@@ -201,7 +209,7 @@ def test_the_program_says_when_to_come_back(said: str, seconds: int | None) -> N
 )
 def test_a_lifetime_is_seconds_or_nothing(said: object, seconds: int | None) -> None:
     """semantics.md c.2, edge cases: `expires_in` 0, negative, text, absent, beyond a year."""
-    assert oauth2.lifetime(said) == seconds
+    assert lifetime(said) == seconds
 
 
 def test_a_token_answer_is_read() -> None:

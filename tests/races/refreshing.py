@@ -31,11 +31,15 @@ from tests.broker.service.outside import HASH_KEY, KEYS, PUBLIC_URL
 POINTS = (
     "before the lease",
     "in the lease",
+    "before the lease commits",
     "before the call",
     "after the answer",
     "in the save",
+    "before the save commits",
     "after the commit",
 )
+SLOW = "holding the answer"
+"""It says "here" with the answer in its hands, and goes on when it is told to."""
 
 
 def say(line: str) -> None:
@@ -50,26 +54,32 @@ def stand() -> None:
     time.sleep(600)
 
 
-def die_after(module: Any, name: str) -> None:
-    """Stand still once that function has done its work, before anything is committed."""
-    real: Callable[..., Any] = getattr(module, name)
+def wait() -> None:
+    """The point is reached; go on once whoever watches says so."""
+    say("here")
+    sys.stdin.readline()
 
-    def replaced(*args: Any, **more: Any) -> None:
+
+def die_after(owner: Any, name: str) -> None:
+    """Stand still once that function has done its work, before anything is committed."""
+    real: Callable[..., Any] = getattr(owner, name)
+
+    def replaced(*args: Any, **more: Any) -> Any:
         real(*args, **more)
         stand()
 
-    setattr(module, name, replaced)
+    setattr(owner, name, replaced)
 
 
-def die_around_the_call(*, answered: bool) -> None:
+def die_around_the_call(*, answered: bool, still: Callable[[], object] = stand) -> None:
     """Stand still before the provider is called, or once it has answered."""
     real = Salesforce.refresh
 
     async def refresh(self: Salesforce, *args: Any, **more: Any) -> TokenResponse:
         if not answered:
-            stand()
+            still()
         answer = await real(self, *args, **more)
-        stand()
+        await asyncio.to_thread(still)
         return answer
 
     setattr(Salesforce, "refresh", refresh)  # noqa: B010 - mypy lets no method be assigned
@@ -77,7 +87,10 @@ def die_around_the_call(*, answered: bool) -> None:
 
 PREPARED: dict[str, Callable[[], None]] = {
     "in the lease": partial(die_after, tokens, "lease"),
+    "before the lease commits": partial(die_after, Vault, "leased"),
     "in the save": partial(die_after, tokens, "save"),
+    "before the save commits": partial(die_after, Vault, "answered"),
+    SLOW: partial(die_around_the_call, answered=True, still=wait),
     "before the call": partial(die_around_the_call, answered=False),
     "after the answer": partial(die_around_the_call, answered=True),
 }

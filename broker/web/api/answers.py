@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 PAGE = 50
 LARGEST_PAGE = 200
+NAME_NEEDED = "Send its name: ?name=…."
 
 
 def json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -8,16 +8,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from broker.domain.callers import Caller
+from broker.domain.errors import Unconfirmed
 from broker.service.connecting import Connecting
 from broker.service.forms import Said
 from broker.service.reading import Members
-from broker.service.views import Authorization, ConnectorView
+from broker.service.views import ConnectorView
 from broker.web.access import Access, Answering
 from broker.web.api import body
-from broker.web.api.answers import condition, if_match, json, nothing, page, page_of
+from broker.web.api.answers import NAME_NEEDED, condition, if_match, json, nothing
 from broker.web.api.links import shown as link_shown
 
-GRANTS_LIMIT = 1024 * 1024
 FORM = ("name", "description", "integration", "environment", "options", "fields", "keep_alive")
 
 
@@ -42,10 +42,6 @@ class ConnectorsFace:
             route("POST", "/v1/connectors/{id}/connect", "connectors:write", _turned(of.connect)),
             route("POST", "/v1/connectors/{id}/disable", "connectors:write", _turned(of.disable)),
             route("POST", "/v1/connectors/{id}/enable", "connectors:write", _turned(of.enable)),
-            route(
-                "GET", "/v1/connectors/{id}/authorizations", "connectors:read", self.authorizations
-            ),
-            route("POST", "/v1/connectors/{id}/grants", "grants:write", self.grants),
             route("PUT", "/v1/connectors/{id}/user-authentication", None, self.user_authentication),
         ]
 
@@ -68,19 +64,26 @@ class ConnectorsFace:
         id, version = request.path_params["id"], condition(request)
         with await body.read(request, *FORM) as said:
             form = _form(said)
-        return _shown(await self.connecting.configure(caller, id, form, version=version))
+        changed = await self.connecting.configure(
+            caller, id, form, version=version, confirmed=request.query_params.get("confirm")
+        )
+        return _shown(changed)
 
     async def authorize(self, request: Request, caller: Caller) -> Response:
         with await body.read_or_empty(request, "other_account") as said:
             other = said.yes("other_account", default=False)
-        link = await self.connecting.authorize(
-            caller, request.path_params["id"], other_account=other
-        )
-        return json(link_shown(self.access, link))
+        id = request.path_params["id"]
+        sent = await self.connecting.authorize(caller, id, other_account=other)
+        if isinstance(sent, ConnectorView):  # nobody has to sign in
+            done = {"id": None, "url": None, "expires_at": None}
+            return json(done | {"state": sent.connector.state.value})
+        return json(link_shown(self.access, sent) | {"state": None})
 
     async def delete(self, request: Request, caller: Caller) -> Response:
         id, version = request.path_params["id"], condition(request)
-        name = request.query_params.get("name", "")
+        name = request.query_params.get("name")
+        if name is None:
+            raise Unconfirmed(await self.connecting.affected(caller, id), next=NAME_NEEDED)
         await self.connecting.delete(caller, id, name, version=version)
         return nothing()
 
@@ -92,17 +95,6 @@ class ConnectorsFace:
             caller, id, enabled=enabled, policy=policy, version=version
         )
         return _shown(changed)
-
-    async def authorizations(self, request: Request, caller: Caller) -> Response:
-        cursor, limit = page_of(request)
-        id = request.path_params["id"]
-        found = await self.connecting.authorizations(caller, id, after=cursor or "", limit=limit)
-        return page(found, limit, Authorization.rendered, lambda one: one.token.user)
-
-    async def grants(self, request: Request, caller: Caller) -> Response:
-        said = await body.read_json(request, limit=GRANTS_LIMIT)
-        found = await self.connecting.import_grants(caller, request.path_params["id"], said)
-        return json([one.rendered() for one in found])
 
 
 def _turned(act: Callable[..., Awaitable[ConnectorView]]) -> Answering:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from broker.domain.callers import Caller
 from broker.domain.directories import Absent, Schedule
-from broker.domain.errors import Conflict
+from broker.domain.errors import Unconfirmed
 from broker.service.configuring import Configuring, DirectoryView, Said
 from broker.service.projects import UNSAID
 from broker.service.reading import Members
@@ -21,21 +21,13 @@ from broker.service.starting import Starting
 from broker.service.tracing import Trace, Tracing
 from broker.web.access import Access, Answering
 from broker.web.api import body
-from broker.web.api.answers import condition, if_match, json, moment, nothing
+from broker.web.api.answers import NAME_NEEDED, condition, if_match, json, moment, nothing
 from broker.web.api.mappings import previewed
 from broker.web.api.runs import run_shown
 
 TOLERANCES = ("standard", "strict")
 WINDOW_S = 300
 HOLDING = ("percent", "least", "count", "pushes")
-
-
-class Unconfirmed(Conflict):
-    """Deleting is permanent, so the name is typed once more; `would` says what it would end."""
-
-    def __init__(self, would: Mapping[str, int]) -> None:
-        super().__init__(reason="confirmation-needed", next="Send its name: ?name=….")
-        self.more = {"would": dict(would)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +97,7 @@ class DirectoriesFace:
         id, version = request.path_params["id"], condition(request)
         name = request.query_params.get("name")
         if name is None:
-            raise Unconfirmed(await self.removing.affected(caller, id))
+            raise Unconfirmed(await self.removing.affected(caller, id), next=NAME_NEEDED)
         await self.removing.delete(caller, id, name, version=version)
         return nothing()
 

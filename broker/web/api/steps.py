@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from broker.domain.callers import Caller
 from broker.service.asking import StepRequest
+from broker.service.rejecting import NEXT, Rejecting
 from broker.service.resolving import Resolving
 from broker.web.access import Access
 from broker.web.api import body
@@ -17,9 +18,10 @@ from broker.web.api.answers import json, moment, number_of, page, page_of
 
 @dataclass(frozen=True, slots=True)
 class StepsFace:
-    """Resolve, and what was decided."""
+    """Resolve, what was decided, and credentials that were refused."""
 
     resolving: Resolving
+    rejecting: Rejecting
     access: Access
 
     def routes(self) -> list[Route]:
@@ -29,6 +31,7 @@ class StepsFace:
             route("POST", "/v1/resolve", "resolve", self.resolve),
             route("GET", "/v1/decisions", "resolve", self.decisions),
             route("GET", "/v1/decisions/{id}", "resolve", self.decision),
+            route("POST", "/v1/decisions/{id}/rejected", "resolve", self.rejected),
         ]
 
     async def resolve(self, request: Request, caller: Caller) -> Response:
@@ -50,6 +53,12 @@ class StepsFace:
                 "lines": [_line(asdict(line), traced) for line in lines],
             }
         )
+
+    async def rejected(self, request: Request, caller: Caller) -> Response:
+        with await body.read_or_empty(request, "version") as said:
+            line = said.number_or_none("version", least=1)
+        result = await self.rejecting.rejected(caller, request.path_params["id"], line)
+        return json({"result": result.value, "next": NEXT[result]})
 
     async def decisions(self, request: Request, caller: Caller) -> Response:
         cursor, limit = page_of(request, "user_id", "execution")

@@ -60,6 +60,15 @@ def test_the_first_key_seals_and_all_open() -> None:
         Seal({"new": new}).open(sealed, *PLACE)
 
 
+def test_whether_a_key_is_here_is_told_unopened() -> None:
+    """K16: a value of another ring, or what is no sealed value, is not known; nothing is raised."""
+    here, gone = Seal({"b": os.urandom(32), "a": os.urandom(32)}), Seal({"c": os.urandom(32)})
+    assert here.keys == ("b", "a")
+    assert here.is_known(here.seal(b"secret", *PLACE))
+    assert not here.is_known(gone.seal(b"secret", *PLACE))
+    assert not here.is_known(b"junk")
+
+
 @pytest.mark.parametrize("junk", [b"", b"\x01", b"\x01\x05ab", b"\x02" + b"x" * 60, b"plain"])
 def test_what_is_no_sealed_value_is_unreadable(seal: Seal, junk: bytes) -> None:
     """Junk in a sealed column is a sentence, not an index error."""

@@ -61,7 +61,8 @@ async def test_every_switch_is_told(stage: Stage) -> None:
     posts = {f"POST {path}" for path in routes if str(path).startswith("/control/")}
     assert set(shown["routes"]) == posts == set(ROUTES)
     assert shown["troubles"] == [trouble.value for trouble in Trouble]
-    assert shown["calls"]["exchange"] == shown["calls"][f"exchange {KIM}"] == 1
+    calls = shown["calls"]["salesforce"]
+    assert calls["exchange"] == calls[f"exchange {KIM}"] == 1
 
 
 async def test_trouble_is_switched_on_and_off(stage: Stage) -> None:

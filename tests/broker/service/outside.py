@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -32,14 +32,16 @@ from broker.service.connecting import Connecting
 from broker.service.forms import Said
 from broker.service.programs import Programs
 from broker.service.vault import Vault
+from broker.service.views import ConnectorView
 from broker.store import projects, tokens, users
 from providers.egress import Egress
 from providers.registry import Registry
 from providers.secret import Secret
+from tests.canaries import planted
 
 PUBLIC_URL = "http://127.0.0.1:8080"
 CLIENT_ID = "3MVG9-the-app"
-CLIENT_SECRET = "canary-client-secret"
+CLIENT_SECRET = planted("client-secret")
 ROBOT = "automation@acme.example"
 KIM = "kim.lee@acme.example"
 KEYS = {"k1": b"1" * 32}
@@ -70,7 +72,10 @@ class Outside:
 
     async def connector(self, name: str = "Salesforce", *, account: str = ROBOT) -> str:
         """A connector that went through the whole wizard."""
-        id = await self.draft(name)
+        return await self.connected(await self.draft(name), account=account)
+
+    async def connected(self, id: str, *, account: str = ROBOT) -> str:
+        """A complete draft, led through the rest of the wizard."""
         link = await self.connecting.authorize(self.administrator, id)
         completed = await self.sign_in(link, self.administrator, account)
         assert completed.ok, completed
@@ -119,7 +124,7 @@ class Outside:
 
     async def sent(
         self,
-        link: Link,
+        link: Link | ConnectorView,
         caller: Caller,
         account: str,
         *,
@@ -127,16 +132,22 @@ class Outside:
         grants: str | None = None,
     ) -> Answer:
         """Go on to the program and decide there, perhaps on fewer scopes; what comes back."""
+        assert isinstance(link, Link), "nobody signs in for this connector"
         url = await self.authorizing.begin(link.id, caller, self.browser(caller))
         query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
         if grants is not None:
             query["scope"] = grants
-        back = urlsplit(self.programs.pages.decide(query, account, allow=allow))
+        asked = next(
+            program
+            for program in reversed(self.programs.programs.values())
+            if urlsplit(url).path.startswith(program.at.partition("{")[0])
+        )
+        back = urlsplit(asked.decide(query, account, allow=allow))
         params = {name: values[0] for name, values in parse_qs(back.query).items()}
         return Answer(back.path.rpartition("/")[2], params)
 
     async def sign_in(
-        self, link: Link, caller: Caller, account: str, *, allow: bool = True
+        self, link: Link | ConnectorView, caller: Caller, account: str, *, allow: bool = True
     ) -> Completed:
         """The whole way of one person through one link."""
         answer = await self.sent(link, caller, account, allow=allow)
@@ -241,14 +252,21 @@ def running() -> Iterator[Simulator]:
 
 @asynccontextmanager
 async def opened(
-    db: Database, programs: Simulator, *, project: str = "acme"
+    db: Database,
+    programs: Simulator,
+    *,
+    project: str = "acme",
+    relays: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Outside]:
     """A project, an administrator, and the pretend programs as if nobody had been there."""
     programs.clock.advance(time.time() - programs.clock.now())
     fresh = grants.State(programs.base_url)
     for name in ("switches", "apps", "users", "codes", "approvals", "calls"):
         setattr(programs.salesforce, name, getattr(fresh, name))
-    egress = Egress(origins=[programs.base_url])
+    for state in (one.state for one in programs.programs.values()):
+        state.apps, state.codes, state.approvals = {}, {}, []
+        state.calls.clear()
+    egress = Egress(origins=[programs.base_url], relays=relays)
     try:
         yield await _built(db, programs, egress, project)
     finally:

@@ -104,6 +104,7 @@ async def test_an_administrator_cannot_open_a_persons_link(world: Outside) -> No
 async def test_a_person_cannot_open_the_wizards_link(world: Outside) -> None:
     """C3: the connector user is an administrator's affair."""
     link = await world.connecting.authorize(world.administrator, await world.draft())
+    assert isinstance(link, Link)
     person = await world.session(await world.person())
     with pytest.raises(Forbidden):
         await begin(world, link.id, person)
@@ -337,7 +338,8 @@ async def test_the_wizard_shows_why_it_was_denied(world: Outside) -> None:
 
 async def test_a_wrong_client_secret_is_told_in_the_wizard(world: Outside) -> None:
     """C5, R78: the program's own word is the reason, and nothing is authorized."""
-    id = await world.draft(fields={"client_id": outside.CLIENT_ID, "client_secret": "wrong"})
+    wrong = outside.complete()["fields"] | {"client_secret": "wrong"}
+    id = await world.draft(fields=wrong)
     link = await world.connecting.authorize(world.administrator, id)
     completed = await world.sign_in(link, world.administrator, ROBOT)
     assert (completed.ok, completed.reason) == (False, "invalid_client")
@@ -394,6 +396,7 @@ async def test_links_left_behind_are_ended(world: Outside, clock: MovableClock) 
     """K3, C5: the wizard's link nobody came back through gives its connector back."""
     id = await world.draft()
     link = await world.connecting.authorize(world.administrator, id)
+    assert isinstance(link, Link)
     await world.sent(link, world.administrator, ROBOT)
     clock.advance(DAY + MINUTE)
     assert await world.authorizing.sweep() == 1

@@ -21,10 +21,11 @@ from broker.service.scheduling import Scheduling
 from broker.service.sourcing import SourceSaid
 from broker.store import directories
 from tests import pushing
+from tests.canaries import planted
 from tests.clocks import MovableClock
 from tests.pushing import SOURCES, House, Pusher
 
-TOKEN = "source-token-canary"
+TOKEN = planted("source-token")
 KEY_SCOPES = frozenset({"directories:read", "directories:write"})
 
 

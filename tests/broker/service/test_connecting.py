@@ -41,6 +41,7 @@ async def test_the_wizard_leads_from_draft_to_connected(world: Outside) -> None:
         "account": ROBOT,
         "authorized_by": world.administrator.actor,
         "created_by": world.administrator.actor,
+        "throttled": 0,
     }
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from broker.demo.grants import Code
-from broker.domain.clock import HOUR, rfc3339
+from broker.domain.clock import DAY, HOUR, SECOND, rfc3339
 from broker.domain.errors import Conflict, Forbidden, Invalid
 from broker.domain.steps import Token
 from broker.domain.tokens import State
 from broker.domain.users import License, Status, SuspendedBy
+from broker.service.granting import Granting
+from broker.service.importing import Importing
 from tests.broker.service.outside import KIM, Outside
 from tests.clocks import MovableClock
 
@@ -20,7 +23,12 @@ async def test_a_grant_from_elsewhere_is_refreshed_when_needed(world: Outside) -
     """Imported without an access token: the first one who asks has it refreshed."""
     id, user = await world.connector(), await world.person()
     assert await imported(world, id, {"subject": {"user_name": KIM}, **grant(world)}) == [
-        {"user_id": user.id, "result": "imported"}
+        {
+            "user_id": user.id,
+            "result": "imported",
+            "detail": "The grant is kept, and renewed when it is needed.",
+            "next": None,
+        }
     ]
     token = await world.token(id, user.id)
     assert (token.state, token.access, token.origin) == (State.VALID, None, world.programs.base_url)
@@ -68,12 +76,76 @@ async def test_a_frozen_grant_is_served_and_never_refreshed(
     assert (await world.vault.refreshed(world.project, id, user.id)).token is Token.USABLE
 
 
+async def test_a_token_that_is_too_long_is_one_items_affair(world: Outside) -> None:
+    """b.1 "16 KiB per token": that item says so and what to do, the next one is imported."""
+    id, user = await world.connector(), await world.person()
+    amara = await world.person("amara.okafor@acme.example")
+    long = {"subject": {"user_id": amara.id}, "refresh_token": "r" * (16 * 1024 + 1)}
+    results = await imported(world, id, long, {"subject": {"user_id": user.id}, **grant(world)})
+    assert [one["result"] for one in results] == ["token-too-long", "imported"]
+    assert results[0]["next"] == "Let the person sign in instead."
+
+
+async def test_one_refresh_token_is_one_persons(world: Outside) -> None:
+    """Safety 17: the same grant sent for two people is refused for the second; sent twice for
+    one, the first is kept.
+    """
+    id, user = await world.connector(), await world.person()
+    amara = await world.person("amara.okafor@acme.example")
+    same = grant(world)
+    items = [{"subject": {"user_id": one}, **same} for one in (user.id, amara.id, user.id)]
+    results = await imported(world, id, *items)
+    assert [one["result"] for one in results] == ["imported", "duplicate-grant", "kept"]
+    assert await world.rows("SELECT user_id FROM tokens WHERE user_id <> ''") == [
+        {"user_id": user.id}
+    ]
+
+
+async def test_a_pin_that_ended_does_not_stand_in_the_way(world: Outside) -> None:
+    """Safety 17, K12: a person disconnected, somebody else connected that account: what is brought
+    along for the first is kept, with no account pinned yet.
+    """
+    id, user = await world.connector(), await world.person()
+    amara = await world.person("amara.okafor@acme.example")
+    await world.authorized(user, id)
+    await Granting(world.db).disconnect(world.administrator, id, user.id)
+    await world.authorized(amara, id)
+    [result] = await imported(world, id, {"subject": {"user_id": user.id}, **grant(world)})
+    assert result["result"] == "imported"
+    assert (await world.token(id, user.id)).account is None
+
+
+@pytest.mark.parametrize(
+    ("ends", "is_usable"), [(timedelta(hours=-1), False), (timedelta(days=4000), True)]
+)
+async def test_an_end_is_believed_within_reason(
+    world: Outside, ends: timedelta, is_usable: bool
+) -> None:
+    """c.2 "import with expires_at in the past": it is renewed before anybody uses it; "> 1 year"
+    is a year. A frozen one that is over waits for the cut-over, and nobody is asked to sign in.
+    """
+    id, user = await world.connector(), await world.person()
+    now = await world.db.read(lambda tx: tx.now)
+    said = rfc3339(now + int(ends.total_seconds()) * SECOND)
+    item = {"subject": {"user_id": user.id}, **grant(world), "access_token": "theirs"}
+    [result] = await imported(world, id, item | {"expires_at": said, "frozen": True})
+    assert (result["result"], "without `frozen`" in result["next"]) == ("frozen", True)
+    token = await world.token(id, user.id)
+    assert token.is_usable(now) is is_usable
+    assert not token.is_dead(now)
+    assert token.expires_at is not None
+    assert token.expires_at <= now + 366 * DAY
+    await imported(world, id, item | {"expires_at": said})
+    assert (await world.vault.refreshed(world.project, id, user.id)).token is Token.USABLE
+    assert world.programs.salesforce.calls["refresh", KIM] == (0 if is_usable else 1)
+
+
 @pytest.mark.parametrize(
     ("said", "pointer", "near"),
     [
         ({"refreshtoken": "r"}, "/0/refreshtoken", "refresh_token"),
         ({"refresh_token": 7}, "/0/refresh_token", None),
-        ({"refresh_token": "r" * 20_000}, "/0/refresh_token", None),
+        ({"refresh_token": ""}, "/0/refresh_token", None),
         ({"refresh_token": "r", "expires_at": "soon"}, "/0/expires_at", None),
         ({"refresh_token": "r", "frozen": "yes"}, "/0/frozen", None),
     ],
@@ -95,15 +167,31 @@ async def test_importing_needs_its_scope_and_a_connected_connector(world: Outsid
     """grants:write, and F1's connector: a draft takes no grants."""
     id = await world.connector()
     with pytest.raises(Forbidden):
-        await world.connecting.import_grants(world.key("connectors:write"), id, [{}])
+        await Importing(world.db, world.vault).grants(world.key("connectors:write"), id, [{}])
     await world.connecting.disable(world.administrator, id)
     with pytest.raises(Conflict):
         await imported(world, id, {"subject": {"user_name": KIM}, "refresh_token": "r"})
 
 
+async def test_nobody_signs_in_where_tokens_are_made_here(world: Outside) -> None:
+    """R23, b.1 "we mint": no grant of people is taken there, and no link sends them away."""
+    id, user = await world.connector(), await world.person()
+    sql = """
+        UPDATE connectors SET type = 'sharepoint_server', integration = 'high_trust'
+        RETURNING id
+    """
+    await world.db.write(lambda tx: tx.find(sql))
+    with pytest.raises(Conflict) as refused:
+        await imported(world, id, {"subject": {"user_id": user.id}, "refresh_token": "r"})
+    assert refused.value.reason == "minted"
+    with pytest.raises(Conflict) as refused:
+        await world.link(user, id)
+    assert refused.value.reason == "minted"
+
+
 async def imported(world: Outside, id: str, *items: dict[str, Any]) -> list[dict[str, Any]]:
     key = world.key("grants:write")
-    results = await world.connecting.import_grants(key, id, list(items))
+    results = await Importing(world.db, world.vault).grants(key, id, list(items))
     return [one.rendered() for one in results]
 
 

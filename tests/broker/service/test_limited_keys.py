@@ -7,6 +7,8 @@ import pytest
 from broker.domain.callers import Caller, Kind
 from broker.domain.errors import Forbidden
 from broker.service.forms import Said
+from broker.service.granting import Granting
+from broker.service.importing import Importing
 from tests.broker.service.outside import Outside
 
 SCOPES = frozenset({"connectors:read", "connectors:write", "links:write", "grants:write"})
@@ -26,7 +28,7 @@ def limited(world: Outside, *names: str) -> Caller:
 Verb = Callable[[Outside, Caller, str], Awaitable[object]]
 VERBS: dict[str, Verb] = {
     "get": lambda world, caller, id: world.connecting.get(caller, id),
-    "authorizations": lambda world, caller, id: world.connecting.authorizations(caller, id),
+    "authorizations": lambda world, caller, id: Granting(world.db).page(caller, id),
     "configure": lambda world, caller, id: world.connecting.configure(
         caller, id, Said(description="mine")
     ),
@@ -34,7 +36,8 @@ VERBS: dict[str, Verb] = {
     "disable": lambda world, caller, id: world.connecting.disable(caller, id),
     "enable": lambda world, caller, id: world.connecting.enable(caller, id),
     "delete": lambda world, caller, id: world.connecting.delete(caller, id, "Salesforce"),
-    "import": lambda world, caller, id: world.connecting.import_grants(
+    "disconnect": lambda world, caller, id: Granting(world.db).disconnect(caller, id, "usr_any"),
+    "import": lambda world, caller, id: Importing(world.db, world.vault).grants(
         caller, id, [{"subject": {"user_name": "kim"}, "refresh_token": "r"}]
     ),
     "link": lambda world, caller, id: world.authorizing.make_link(caller, "usr_any", id),

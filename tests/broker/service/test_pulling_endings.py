@@ -20,7 +20,7 @@ from broker.store.jobs import Job
 from providers.errors import ClientMisconfigured, PlaceGone, SourceBroken, TryLater
 from providers.sources.reading import Page
 from tests.clocks import MovableClock
-from tests.pulling import Puller, person, protect, served, written
+from tests.pulling import TOKEN, Puller, person, protect, served, written
 from tests.pushing import SEAL, House
 from tests.waiting import until
 
@@ -94,7 +94,7 @@ async def test_refused_credentials_are_trouble_until_they_are_accepted(house: Ho
         await puller.pull()
         trouble = (await puller.directory()).trouble
         assert trouble
-        simulator.hr.tokens.add("source-token-canary")
+        simulator.hr.tokens.add(TOKEN)
         await puller.pull()
         assert (await puller.directory()).trouble is None
 
@@ -105,7 +105,7 @@ async def test_no_secret_is_in_what_is_told(house: House) -> None:
         simulator.hr.tokens.clear()
         view = await puller.pull()
         told = f"{view} {await puller.directory()} {await house.rows(EVERYTHING)}"
-        assert "source-token-canary" not in told
+        assert TOKEN not in told
 
 
 EVERYTHING = "SELECT data, error FROM jobs WHERE project_id = :project"

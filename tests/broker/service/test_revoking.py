@@ -15,6 +15,9 @@ from broker.service.revoking import Revoking
 from broker.service.working import Later
 from broker.store import jobs, tokens
 from broker.store.jobs import Job
+from providers.capabilities import Registration
+from providers.salesforce import Salesforce
+from providers.secret import Secret
 from tests.broker.service.outside import Outside
 from tests.clocks import MovableClock
 
@@ -38,6 +41,29 @@ async def test_the_grant_ends_at_the_provider(world: Outside, job: Job) -> None:
     assert len(world.programs.salesforce.living()) == before - 1
     await world.db.write(jobs.done, job)
     assert await world.rows("SELECT secret FROM jobs WHERE secret IS NOT NULL") == []
+
+
+async def test_our_secret_goes_along_where_it_was_given(
+    world: Outside, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DocuSign revokes for a client that proves itself (b.1): the secret is opened for that, noted
+    with its purpose (R46); for another place than the connector's, nothing is (safety 18).
+    """
+    seen: list[Registration] = []
+
+    async def noted(_: Salesforce, registration: Registration, __: Secret) -> None:
+        seen.append(registration)
+
+    monkeypatch.setattr(Salesforce, "revoke", noted)
+    await revoking(world).revoke(job)
+    sql = "UPDATE connectors SET origin = 'http://localhost:1' RETURNING id"
+    await world.db.write(lambda tx: tx.find(sql))
+    await revoking(world).revoke(job)
+    assert [one.client_secret is not None for one in seen] == [True, False]
+    assert {one.origin for one in seen} == {world.programs.base_url}
+    sql = "SELECT detail FROM audit WHERE action = 'connector.secret.opened'"
+    opened = [row["detail"] for row in await world.rows(sql)]
+    assert sum('"purpose":"revoke"' in detail for detail in opened) == 1
 
 
 async def test_a_disturbed_provider_is_told_later(world: Outside, job: Job) -> None:

@@ -27,11 +27,13 @@ from broker.store import identities, users
 from providers.egress import Egress
 from providers.oidc import Issuers
 from tests.broker.service import outside
+from tests.canaries import planted
 from tests.clocks import MovableClock
 
 PUBLIC_URL = "http://127.0.0.1:8080"
 KIM = PEOPLE[0]
 BROWSER = "the-browser"
+OIDC_SECRET = planted("oidc")
 
 
 @dataclass
@@ -77,10 +79,10 @@ class Door:
 @pytest.fixture
 async def door(db: Database, programs: Simulator) -> AsyncIterator[Door]:
     identity, seal = programs.identity, Seal(outside.KEYS)
-    identity.register(Client("broker", "canary-oidc", {PUBLIC_URL + CALLBACK}))
+    identity.register(Client("broker", OIDC_SECRET, {PUBLIC_URL + CALLBACK}))
     projects = Projects(db, seal, programs.base_url)
     project = await projects.add("acme")
-    said = SignIn(identity.issuer, "broker", "canary-oidc", "sub=externalId")
+    said = SignIn(identity.issuer, "broker", OIDC_SECRET, "sub=externalId")
     await projects.change(project.id, by="operator", sign_in=said)
     callers, egress = Callers(db, Hasher(b"h" * 32)), Egress(origins=[programs.base_url])
     signing_in = SigningIn(db, seal, PUBLIC_URL, Issuers(egress), callers, Licensing(db))

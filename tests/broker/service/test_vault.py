@@ -316,7 +316,7 @@ async def test_a_lease_left_behind_runs_out(world: Outside, kim: User, clock: Mo
     """K5: nobody waits for a dead holder longer than the lease; no restart is needed."""
     clock.advance(3 * HOUR)
     key = (world.project, (await connector(world)).id, kim.id)
-    await world.db.write(world.vault._leasing, key, "refresh")
+    await world.db.write(world.vault.leased, key, "refresh")
     clock.advance(16 * SECOND)
     assert (await refreshed(world, kim)).token is Token.USABLE
 

@@ -22,6 +22,7 @@ from broker.store import jobs, logons, records
 from tests import pushing
 from tests.broker.service.test_leaving import ENDS, belongings
 from tests.clocks import MovableClock
+from tests.kinds import KINDS
 from tests.pushing import House, Pusher
 from tests.watching import Watched, scans
 
@@ -182,7 +183,7 @@ async def test_nobody_is_looked_for_by_a_scan(
     await off(push, ids[2])
     await delete(push, ids[3])
     await push.user("user-3")
-    await Managing(house.db).get(house.administrator, ids[2])
+    await Managing(house.db, KINDS).get(house.administrator, ids[2])
     withholding = Withholding(house.licensing)
     await house.db.write(withholding.abandoned, push.directory, "admin:setup")
     few = ("SCAN named", "CTE Scan on named")  # whom two indexes found under two names

@@ -45,7 +45,7 @@ def followed(tx: Transaction) -> Link:
 async def test_what_is_kept_comes_back(db: Database) -> None:
     """Every field of a link survives."""
     full: dict[str, Any] = {
-        "scopes": ("api", "id"), "claims": "{}", "return_url": "https://flows.example/",
+        "scopes": ("api", "id"), "return_url": "https://flows.example/",
         "other_account": True, "coupon": 7,
     }  # fmt: skip
     link = await db.write(made, **full)

@@ -9,15 +9,17 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
-from broker.demo.data import CLIENT_ID, CLIENT_SECRET
+from broker.demo.data import CLIENT_ID
 from broker.demo.identity import Client
 from broker.demo.people import PEOPLE, Person
 from broker.demo.simulator import Simulator
-from broker.demo.visitor import Visitor
+from broker.demo.visitor import SALESFORCE, Visitor
 from broker.service.projects import SignIn
+from tests.canaries import planted
 from tests.faces import BROWSER, Faces
 
 KIM, AMARA, BELA = PEOPLE[:3]
+CLIENT_SECRET = planted("oidc")
 
 
 def query_of(url: str) -> dict[str, str]:
@@ -49,7 +51,7 @@ class Rehearsal:
         scim_url = f"{broker.base_url}/scim/v2/{made.id}"
         await visitor.push(scim_url, token, (KIM, AMARA, BELA))
         await visitor.log_in((KIM, AMARA))
-        await visitor.set_up_connector(await broker.callers.setup_link(service.project))
+        await visitor.set_up(await broker.callers.setup_link(service.project), [SALESFORCE])
         client.cookies.clear()
         found = (await client.get("/v1/users", headers=headers)).json()["items"]
         connectors = (await client.get("/v1/connectors", headers=headers)).json()["items"]

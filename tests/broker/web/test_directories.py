@@ -8,10 +8,11 @@ import httpx
 import pytest
 
 from broker.domain.clock import HOUR
+from tests.canaries import planted
 from tests.clocks import MovableClock
 from tests.faces import BROWSER, Faces
 
-TOKEN = "source-token-canary"
+TOKEN = planted("source-token")
 SOURCE = {"kind": "scim", "fields": {"base_url": "https://hr.example", "token": TOKEN}}
 PATH = "/v1/directories"
 

@@ -6,10 +6,10 @@ import pytest
 
 from broker.db.database import Unavailable
 from broker.domain import errors as ours
+from broker.domain.errors import Unconfirmed
 from broker.service.answering import Wait
 from broker.service.occupied import Occupied
 from broker.web import errors
-from broker.web.api.directories import Unconfirmed
 from tests.faces import BROWSER, Faces
 
 TELLING = {Wait, Occupied, Unconfirmed}

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from starlette.responses import HTMLResponse, JSONResponse
 
+from broker.demo.grants import App
 from broker.demo.simulator import Simulator, serving
 from broker.demo.world import Trouble
 from providers.egress import Egress
@@ -37,7 +38,7 @@ async def tenant(**settings: str) -> AsyncIterator[tuple[Simulator, Entra]]:
     """The pretend Entra of the simulator, and a reader of it."""
     async with serving() as simulator:
         egress = Egress(origins=[simulator.base_url])
-        simulator.entra.apps[APP] = SECRET
+        simulator.entra.register(App(APP, SECRET))
         kind = EntraKind(egress, simulator.base_url)
         yield simulator, kind.open(SETTINGS | settings, {"client_secret": Secret(SECRET)})
         await egress.aclose()
@@ -207,7 +208,7 @@ async def test_a_wrong_app_is_told_apart(settings: dict[str, str], secret: str, 
     """R4: tenant, app or secret unknown to Entra are refused credentials, and no secret is told."""
     async with serving() as simulator:
         egress = Egress(origins=[simulator.base_url])
-        simulator.entra.apps[APP] = SECRET
+        simulator.entra.register(App(APP, SECRET))
         kind = EntraKind(egress, simulator.base_url)
         source = kind.open(SETTINGS | settings, {"client_secret": Secret(secret)})
         with pytest.raises(ClientMisconfigured, match=code) as caught:

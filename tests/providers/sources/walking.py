@@ -21,8 +21,9 @@ from providers.sources.entra import Entra
 from providers.sources.reading import CanReadDirectory, Found, Page
 from providers.sources.registry import Sources
 from providers.sources.scim import Scim
+from tests.canaries import planted
 
-TOKEN = Secret("source-token-canary")
+TOKEN = Secret(planted("source-token"))
 MOST_PAGES = 3000
 
 

@@ -106,6 +106,14 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_audit_project", "audit", ["project_id", "n"], unique=False)
+    op.create_index(
+        "ix_audit_tests",
+        "audit",
+        ["project_id", "actor", "at"],
+        unique=False,
+        sqlite_where=sa.text("action IN ('connector.tested', 'connector.checked')"),
+        postgresql_where=sa.text("action IN ('connector.tested', 'connector.checked')"),
+    )
     op.create_table(
         "audit_chain",
         sa.Column(
@@ -752,7 +760,6 @@ def upgrade() -> None:
         ),
         sa.Column("verifier", sa.LargeBinary(), nullable=True),
         sa.Column("scopes", sa.Text(), server_default="", nullable=False),
-        sa.Column("claims", sa.Text(), nullable=True),
         sa.Column("return_url", sa.Text(), nullable=True),
         sa.Column("other_account", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("made_by", sa.Text(), nullable=False),
