@@ -175,7 +175,7 @@ def healthcheck(host: str | None, port: int | None, as_json: bool) -> None:
 
 
 group.add_command(
-    Later("project", help="Tenants, and the identity provider each of them believes.")
+    Later("project", help="Projects, and the identity provider each of them believes.")
 )
 group.add_command(
     Later("directory", help="Identity providers that push people here, and their tokens.")

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping
 from urllib.parse import quote_plus
 
+from providers import clients
 from providers.capabilities import Registration
 from providers.errors import ClientMisconfigured
 from providers.jwt import SigningKey
@@ -31,7 +32,7 @@ def introduced(
         return form, {}
     name = registration.client_id
     named = {**form, "client_id": name}
-    certified = registration.fields.get("client_authentication") == "certificate"
+    certified = registration.fields.get(clients.AUTHENTICATION) == "certificate"
     if certified or speech.client == "private_key_jwt":
         claims = {"iss": name, "sub": name, "aud": audience(registration, speech)}
         proof = {"client_assertion": signed(registration, claims)}

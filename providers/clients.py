@@ -37,8 +37,10 @@ CERTIFICATE = Field(
 )
 
 
-def either(secret: Field = CLIENT_SECRET, *, certificate: Field = CERTIFICATE) -> tuple[Field, ...]:
-    """The choice, and the fields that each of its two answers shows."""
+def either(
+    secret: Field = CLIENT_SECRET, *, certificate: Field = CERTIFICATE, help: str = ""
+) -> tuple[Field, ...]:
+    """The choice with its help text, and the fields that each of its two answers shows."""
     choice = Field(
         AUTHENTICATION,
         "Client authentication",
@@ -46,6 +48,7 @@ def either(secret: Field = CLIENT_SECRET, *, certificate: Field = CERTIFICATE) -
         Kind.TEXT,
         choices=(Choice("secret", "Client secret"), Choice("certificate", "Certificate")),
         default="secret",
+        help=help,
     )
     return (
         replace(secret, when=BY_SECRET),

@@ -192,8 +192,10 @@ def load(file: Path, *, taken: Iterable[str] = ()) -> tuple[Custom, ...]:
     customs = tuple(one.custom() for one in found.programs)
     problems = [
         f"{file}, /programs/{number}{place}: {what}."
-        for number, one in enumerate(customs)
-        for place, what in custom_rules.problems(one.definition, one.speech)
+        for number, (told, one) in enumerate(zip(found.programs, customs, strict=True))
+        for place, what in custom_rules.problems(
+            one.definition, one.speech, certificate=told.certificate
+        )
     ]
     known = list(taken)
     for number, one in enumerate(customs):

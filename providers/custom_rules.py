@@ -13,8 +13,16 @@ HOSTS = re.compile(r"(?:\*\.)?(?:[a-z0-9-]+\.)+[a-z0-9-]+")
 ADDRESS = re.compile(
     r"(?:\{base\}|\{api\}|https://[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?)(?:/[^\s\\?#\"<>]*)?"
 )
-PROBED = re.compile(r"(?:\{base_url\}|" + ADDRESS.pattern[3:].replace("\\?#", "#"))
+PROBED = re.compile(
+    r"(?:\{base_url\}|\{base\}|\{api\}|https://[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?)"
+    r"(?:/[^\s\\#\"<>]*)?"
+)
 KNOWN = frozenset({"base", "api", "host", "base_url"})
+OURS = frozenset(
+    {"client_id", "redirect_uri", "response_type", "scope", "state"}  # RFC 6749 §4.1.1
+    | {"code_challenge", "code_challenge_method"}  # RFC 7636 §4.3
+)
+"""Parameters of the authorization request that the broker alone says."""
 BEGIN = "begin with {base}, {api} or https:// and a host, and add only a path"
 
 
@@ -31,12 +39,24 @@ def addresses(speech: Speech) -> Iterator[tuple[str, str]]:
 
 def holes(speech: Speech) -> frozenset[str]:
     """The fields that decide where something secret goes (safety 18)."""
-    found = {name for _, address in addresses(speech) for name in HOLE.findall(address)}
+    found = {name for _, template in _templates(speech) for name in HOLE.findall(template)}
     return frozenset(found - KNOWN)
 
 
-def problems(definition: Definition, speech: Speech) -> Iterator[tuple[str, str]]:
-    """What is wrong with a program: its place below /programs/N, and what it is and needs."""
+def _templates(speech: Speech) -> Iterator[tuple[str, str]]:
+    """Whatever may have holes: the addresses, and whom an assertion is for, which need be none."""
+    yield from addresses(speech)
+    if speech.audience:
+        yield "/speech/audience", speech.audience
+
+
+def problems(
+    definition: Definition, speech: Speech, *, certificate: bool = False
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with a program: its place below /programs/N, and what it is and needs.
+
+    `certificate` says that the file offers one in place of the client secret.
+    """
     if not NAME.fullmatch(definition.kind):
         yield "/kind", "it is no plain word; use a-z, 0-9 and _"
     yield from _twice("/environments", [place.name for place in definition.environments])
@@ -54,7 +74,10 @@ def problems(definition: Definition, speech: Speech) -> Iterator[tuple[str, str]
     yield from _twice("/step_types", [one.name for one in definition.step_types])
     if definition.rehearsal and not PATH.fullmatch(definition.rehearsal):
         yield "/rehearsal", "it is no path; use one such as /tickets"
+    if certificate and speech.client == "none":
+        yield "/certificate", "a public client proves nothing; leave it out, or change client"
     yield from _addresses(definition, speech)
+    yield from _words(speech)
     yield from _grants(definition, speech)
     lives = (definition.assumed_lifetime_s, definition.keep_alive_s, definition.idle_s or 1 << 40)
     if not lives[0] < lives[1] < lives[2]:
@@ -86,14 +109,31 @@ def _addresses(definition: Definition, speech: Speech) -> Iterator[tuple[str, st
         if not one.protected and (one.required or one.default) and one.when is None
     }
     for place, address in addresses(speech):
-        probed = place.startswith(("/speech/probes", "/speech/who"))
-        if not (PROBED if probed else ADDRESS).fullmatch(address):
+        if not (PROBED if _is_probed(place) else ADDRESS).fullmatch(address):
             yield place, f"{address} is no address; {BEGIN}"
-        for name in HOLE.findall(address):
+    for place, template in _templates(speech):
+        probed = _is_probed(place)
+        for name in HOLE.findall(template):
             if name not in filled | KNOWN or (name == "base_url" and not probed):
                 yield place, f"{{{name}}} is no field; declare it open and required"
     if speech.audience and not HOLE.sub("x", speech.audience).isprintable():
         yield "/speech/audience", "it holds what cannot be printed; write one address"
+
+
+def _is_probed(place: str) -> bool:
+    """Whether what is asked there already has a token, and so the API of one grant."""
+    return place.startswith(("/speech/probes", "/speech/who"))
+
+
+def _words(speech: Speech) -> Iterator[tuple[str, str]]:
+    """What is sent beside our own words, and what refusals are looked through for."""
+    for name in sorted(OURS & {*speech.more}):
+        yield "/speech/more", f"{name} is said by the broker itself; leave it out"
+    dialects = {"refusals": speech.refusals, "refresh_refusals": speech.refresh_refusals}
+    for place, dialect in dialects.items():
+        for text in (*dialect.transient_texts, *dialect.misconfigured_texts) if dialect else ():
+            if text != text.lower():
+                yield f"/speech/{place}", f"{text} is never found; write it in lower case"
 
 
 def _grants(definition: Definition, speech: Speech) -> Iterator[tuple[str, str]]:

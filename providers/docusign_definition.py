@@ -33,7 +33,8 @@ REFUSALS = Dialect(misconfigured_texts=UNKNOWN)
 SPEECH = Speech(
     authorize="{base}/oauth/auth",
     token="{base}/oauth/token",
-    # `extended` from the first request on: each refresh then begins 30 new days [D4].
+    # `extended` from the first request on: each refresh then begins 30 new days (DocuSign's
+    # pages, scopes).
     scopes=("signature", "extended"),
     client="basic",
     refusals=REFUSALS,

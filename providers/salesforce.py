@@ -16,7 +16,7 @@ from providers.salesforce_definition import DEFINITION
 from providers.secret import Secret
 from providers.speech import Speech, Who
 
-# Salesforce's own flow errors [L3][L6]. Two refreshes of one token at the same time: the loser is
+# Salesforce help, errors of OAuth flows. Two refreshes of one token at the same time: the loser is
 # told "invalid_grant" with one of these texts (release notes Summer '24), and its grant is fine.
 DIALECT = oauth2.Dialect(
     grant_dead=frozenset({"inactive_user"}),
@@ -30,7 +30,7 @@ REFRESH = replace(
 SPEECH = Speech(
     authorize="{base}/services/oauth2/authorize",
     token="{base}/services/oauth2/token",
-    scopes=("api", "id", "refresh_token"),  # without the last there would be none [L3]
+    scopes=("api", "id", "refresh_token"),  # without the last none comes (help, scopes)
     refusals=DIALECT,
     refresh_refusals=REFRESH,
     base_url_at="instance_url",

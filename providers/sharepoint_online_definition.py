@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from providers import clients
 from providers.definition import (
-    PEM,
     PRINTABLE,
     SIGN_IN,
     Choice,
@@ -30,7 +30,7 @@ SPEECH = Speech(
     token="{base}/{tenant}/oauth2/v2.0/token",
     # Without their resource, names are Microsoft Graph's, in whichever cloud is asked.
     scopes=("offline_access", "openid", "profile", "User.Read"),
-    scope_on_refresh=True,  # without one: AADSTS90009 [I15]
+    scope_on_refresh=True,  # without one: AADSTS90009 (Microsoft's list of AADSTS error codes)
     refusals=DIALECT,
     base_url="{api}/v1.0",
     who=Who(key=("id",), display=("userPrincipalName", "displayName"), url="{api}/v1.0/me"),
@@ -40,8 +40,14 @@ SPEECHES: Mapping[str, Speech] = {
     APP_ONLY: replace(SPEECH, who=None),  # there is no `/me` for an app
 }
 
-BY_SECRET = ("client_authentication", "secret")
-BY_CERTIFICATE = ("client_authentication", "certificate")
+SECRET, CHOICE, CERTIFICATE, PRIVATE_KEY = clients.either(
+    certificate=replace(
+        clients.CERTIFICATE,
+        required=True,
+        help="The one that was uploaded to the app registration.",
+    ),
+    help="Some tenants allow no client secrets, or exempt only apps with a certificate.",
+)
 
 FIELDS = (
     Field(
@@ -62,16 +68,7 @@ FIELDS = (
         required=True,
         alphabet=PRINTABLE,
     ),
-    Field(
-        "client_secret",
-        "Client secret",
-        Section.GENERAL,
-        Kind.SECRET,
-        protected=True,
-        required=True,
-        alphabet=PRINTABLE,
-        when=BY_SECRET,
-    ),
+    SECRET,
     Field(
         "site",
         "Site",
@@ -90,35 +87,9 @@ FIELDS = (
         help="Asked of whoever signs in. An app has what the tenant's administrator granted it.",
         integrations=frozenset({DELEGATED}),
     ),
-    Field(
-        "client_authentication",
-        "How the app proves itself",
-        Section.ADVANCED,
-        Kind.TEXT,
-        choices=(Choice("secret", "Client secret"), Choice("certificate", "Certificate")),
-        default="secret",
-        help="Some tenants allow no client secrets, or exempt only apps with a certificate.",
-    ),
-    Field(
-        "private_key",
-        "Private key (PEM)",
-        Section.ADVANCED,
-        Kind.SECRET,
-        protected=True,
-        required=True,
-        alphabet=PEM,
-        when=BY_CERTIFICATE,
-    ),
-    Field(
-        "certificate",
-        "Certificate (PEM)",
-        Section.ADVANCED,
-        Kind.TEXT,
-        required=True,
-        alphabet=PEM,
-        help="The one that was uploaded to the app registration.",
-        when=BY_CERTIFICATE,
-    ),
+    CHOICE,
+    PRIVATE_KEY,
+    CERTIFICATE,
 )
 
 DEFINITION = Definition(
@@ -139,7 +110,7 @@ DEFINITION = Definition(
     test="Asks Microsoft Entra for a token of the app itself, which proves tenant, app and its"
     " secret or certificate; where the app acts alone, also reads the site.",
     assumed_lifetime_s=3600,
-    idle_s=90 * DAY_S,  # rolling: each refresh begins 90 new days [E3]
+    idle_s=90 * DAY_S,  # each refresh begins 90 new (Microsoft's page on refresh tokens)
     keep_alive_s=30 * DAY_S,
     warnings=(
         "Use an account or app of its own for this connector, not one that another integration"

@@ -138,7 +138,7 @@ class SharePointServer(Program):
         return _made(registration, token, LIFETIME_S, Account(whose, whose))
 
     async def _realm(self, registration: Registration) -> str:
-        """The realm, which the farm tells whoever comes with an empty token [L8]."""
+        """The realm, as Microsoft's TokenHelper asks: the farm tells whoever has an empty token."""
         url = _site(registration) + "/_vti_bin/client.svc"
         egress = self._egress.via(registration.relay)
         answer = await egress.get(url, headers={"Authorization": "Bearer"})

@@ -1,7 +1,9 @@
 """What SharePoint Server declares: a host of the customer's own, and three ways to be known."""
 
+from dataclasses import replace
+
+from providers import clients
 from providers.definition import (
-    PEM,
     PRINTABLE,
     SIGN_IN,
     Definition,
@@ -51,25 +53,17 @@ FIELDS = (
         help="The one that New-SPTrustedSecurityTokenIssuer registered the certificate with.",
         integrations=_TRUSTED,
     ),
-    Field(
-        "certificate",
-        "Certificate (PEM)",
-        Section.GENERAL,
-        Kind.TEXT,
+    replace(
+        clients.CERTIFICATE,
+        section=Section.GENERAL,
         required=True,
-        alphabet=PEM,
         help="The one the farm trusts.",
         integrations=_TRUSTED,
     ),
-    Field(
-        "private_key",
-        "Private key (PEM)",
-        Section.GENERAL,
-        Kind.SECRET,
-        protected=True,
-        required=True,
-        alphabet=PEM,
-        help="RSA, without a pass phrase.",
+    replace(
+        clients.PRIVATE_KEY,
+        section=Section.GENERAL,
+        help="Without a pass phrase.",
         integrations=_TRUSTED,
     ),
     Field(
@@ -98,16 +92,7 @@ FIELDS = (
         integrations=_SIGNED_IN,
         binds=True,
     ),
-    Field(
-        "client_secret",
-        "Client secret",
-        Section.GENERAL,
-        Kind.SECRET,
-        protected=True,
-        required=True,
-        alphabet=PRINTABLE,
-        integrations=_SIGNED_IN,
-    ),
+    replace(clients.CLIENT_SECRET, integrations=_SIGNED_IN),
     Field(
         "resource",
         "Relying party identifier",

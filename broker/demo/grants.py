@@ -177,7 +177,7 @@ class State:
         return text
 
     def approve(self, code: Code) -> Approval:
-        """A new approval; the oldest beyond the app's limit ends without a word [L3]."""
+        """A new approval; the oldest beyond the app's limit ends silently (Salesforce help)."""
         token = self.token(0)
         approval = Approval(code.app, code.user, code.scopes, token, used_at=self.clock.now())
         limit = code.app.approvals or self.rules.approvals

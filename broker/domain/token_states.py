@@ -104,7 +104,7 @@ NEXT: Mapping[tuple[State, Event], State] = {
     **_rows(Event.DEPROVISIONED, State.REVOKED, *KEPT),  # K13
     **_rows(Event.SCOPES_MISSING, None, *HOLDING),  # K15
     **_rows(Event.UNREADABLE, State.UNREADABLE, *HOLDING),  # K16
-    (State.UNREADABLE, Event.READABLE): State.VALID,  # K16: the key is back
+    (State.UNREADABLE, Event.READABLE): State.VALID,  # K16: the key is back; refused: EXPIRED
 }
 
 REASONS = {
@@ -131,10 +131,10 @@ def after(
 ) -> TokenSet:
     """This token set once `event` has happened; Conflict where the table has no row.
 
-    Connecting and refreshing bring a `grant`. `reason` is kept where the table has none of its
-    own, such as `admin` for a disconnection. A failure says when to retry, and one that brought no
-    answer (`answered` False) leaves the journal as it is. `scopes` are the missing ones (K15),
-    `claims` what the provider wants of the person (K7).
+    Connecting and refreshing bring a `grant`. `reason` goes before the table's own, such as `admin`
+    for a disconnection; where there is neither, the reason stays. A failure says when to retry, and
+    one that brought no answer (`answered` False) leaves the journal as it is. `scopes` are the
+    missing ones (K15), `claims` what the provider wants of the person (K7).
     """
     standing = token.standing(now)
     if (state := NEXT.get((standing, event))) is None:
@@ -171,9 +171,16 @@ def _marked(
         case Event.SCOPES_MISSING:
             return replace(token, missing_scopes=scopes)
         case Event.READABLE:
-            return replace(token, reason=None)
+            state = State.EXPIRED if _is_refused(token) else State.VALID
+            return replace(token, state=state, reason=None)
         case _:
             return token
+
+
+def _is_refused(token: TokenSet) -> bool:
+    """Whether a caller's 401 came for the token that is held, and not for one before it (K11)."""
+    obtained_at = token.obtained_at or token.created_at
+    return token.rejected_at is not None and token.rejected_at >= obtained_at
 
 
 def _holding(token: TokenSet, grant: Grant, now: int) -> TokenSet:

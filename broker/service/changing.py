@@ -36,6 +36,7 @@ def seen(
     return ConnectorView(
         connector=connector,
         definition=programs.definition(connector.type),
+        redirect_uri=programs.redirect_uri(connector.id),
         protected=kept,
         connector_user=user,
         cautions=cautions(tx, programs, caller, connector, kept, user),

@@ -53,7 +53,12 @@ class Text:
 
 PASSED = Text("ok", "Everything the test looks at works.", "Go on.")
 FAILED = Text(
-    "failed", "The program answers, but not as it has to.", "Mend what failed; try again."
+    "failed", "The program answers, but not as it has to.", "Correct what was typed; test again."
+)
+UNCHECKED = replace(
+    FAILED,
+    next="Where the program takes the token no more, authorize the connector again; else correct at"
+    " the program what failed.",
 )
 REFUSALS: Mapping[type[ProviderError], Text] = {
     HostRefused: Text(
@@ -178,7 +183,7 @@ class Testing:
         registration = self._programs.public(view.connector)
         provider = self._programs.provider(view.connector.type)
         trying = provider.check(registration, access, token.base_url or registration.base)
-        outcome = await _tried(trying, view.definition, registration.integration)
+        outcome = await _tried(trying, view.definition, registration.integration, UNCHECKED)
         return outcome.warned([one.text for one in view.cautions])
 
     @property
@@ -252,9 +257,12 @@ def _admit(tx: Transaction, caller: Caller, act: str, id: str | None, **detail: 
 
 
 async def _tried(
-    trying: Awaitable[Report], definition: Definition, integration: str | None
+    trying: Awaitable[Report],
+    definition: Definition,
+    integration: str | None,
+    failed: Text = FAILED,
 ) -> Outcome:
-    """What came of it, in words (R55)."""
+    """What came of it, in words (R55); `failed` where the program answered not as it has to."""
     try:
         async with asyncio.timeout(TOTAL_S):
             report = await trying
@@ -265,7 +273,7 @@ async def _tried(
     except ProviderError as error:
         return _refused(error, definition, integration)
     failures = [one.text for one in report.findings if one.level == "failure"]
-    text = FAILED if failures else PASSED
+    text = failed if failures else PASSED
     return Outcome(text, " ".join(failures) or text.cause, report.findings)
 
 

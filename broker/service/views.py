@@ -15,10 +15,14 @@ from providers.definition import Definition, Field, Section
 
 @dataclass(frozen=True, slots=True)
 class ConnectorView:
-    """A connector with its definition, what is protected of it, and its connector user."""
+    """A connector with its definition, what is protected of it, and its connector user.
+
+    `redirect_uri` is what its app is registered with at the program (safety 15).
+    """
 
     connector: Connector
     definition: Definition
+    redirect_uri: str
     protected: Mapping[str, Protected]
     connector_user: TokenSet | None
     cautions: tuple[Caution, ...] = ()
@@ -45,6 +49,7 @@ class ConnectorView:
             "options": dict(connector.options),
             "fields": {field.name: self._shown(field) for field in shown},
             "missing": list(self.missing),
+            "redirect_uri": self.redirect_uri,
             "user_authentication": {
                 "enabled": connector.user_authentication,
                 "policy": connector.policy.value,

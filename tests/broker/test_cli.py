@@ -407,3 +407,10 @@ def test_the_command_line_is_light(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_help_uses_the_word_of_the_glossary() -> None:
+    """docs/glossary.md: what belongs together is a project, never a tenant."""
+    said = CliRunner().invoke(cli.group, ["--help"], terminal_width=4000).output.casefold()
+    assert "projects, and the identity provider" in said
+    assert "tenant" not in said

@@ -129,6 +129,17 @@ def test_what_an_address_holds_binds(tmp_path: Path) -> None:
     assert len(places) == 2
 
 
+def test_what_an_audience_holds_binds(tmp_path: Path) -> None:
+    """safety 18: whom an assertion is for decides where a key counts, as an address does."""
+
+    def tenants(one: dict[str, Any]) -> None:
+        one["fields"].append({"name": "tenant", "label": "Tenant", "required": True})
+        one["speech"]["audience"] = "urn:acme:{tenant}"
+
+    fields = custom.load(written(tmp_path, changed(tenants)))[0].definition.fields
+    assert [one.name for one in fields if one.binds] == ["tenant"]
+
+
 def test_a_typed_host_and_its_answers_are_the_programs() -> None:
     """R69, safety 19: hosts an administrator may type, and hosts an answer may name."""
     own = TICKETS.definition.environment("own")
@@ -182,6 +193,44 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
             _speech(token="{base}/{t}")(one),
         ],
         "{t}",
+    ),
+    "an audience nobody fills": (_speech(audience="{tenant}"), "/programs/0/speech/audience"),
+    "an audience with a secret": (
+        _speech(audience="{client_secret}"),
+        "/programs/0/speech/audience",
+    ),
+    "an audience of one grant": (_speech(audience="{base_url}"), "/programs/0/speech/audience"),
+    **{
+        f"our own {name} in more": (_speech(more={name: "x"}), f"/programs/0/speech/more: {name}")
+        for name in (
+            "state",
+            "redirect_uri",
+            "response_type",
+            "client_id",
+            "code_challenge",
+            "code_challenge_method",
+            "scope",
+        )
+    },
+    "a text that is never found": (
+        _speech(refusals={"transient_texts": ["Try Later"]}),
+        "/programs/0/speech/refusals",
+    ),
+    "a text no refresh finds": (
+        _speech(refresh_refusals={"misconfigured_texts": ["Unknown Client"]}),
+        "/programs/0/speech/refresh_refusals",
+    ),
+    "a public client's certificate": (
+        lambda one: [one.update(grants=["authorization_code"]), _speech(client="none")(one)],
+        "/programs/0/certificate",
+    ),
+    "a backslash in a probe": (
+        _speech(probes=[{"url": "{base_url}/a\\b?c", "ok": "x", "failure": "x"}]),
+        "/programs/0/speech/probes/0/url",
+    ),
+    "a fragment in a probe": (
+        _speech(probes=[{"url": "{base_url}/a#b", "ok": "x", "failure": "x"}]),
+        "/programs/0/speech/probes/0/url",
     ),
     "our own words": (_speech(mint="jwt_bearer"), "mint"),
     "nothing to ask": (_speech(introspect="", probes=[]), "introspect or probes"),

@@ -290,3 +290,20 @@ def test_k16_it_recovers_when_the_key_is_back() -> None:
     assert happen(happen(before, Event.UNREADABLE), Event.READABLE) == replace(
         before, changed_at=NOW
     )
+
+
+@pytest.mark.parametrize(
+    ("rejected_after", "to"),
+    [(None, State.VALID), (-1, State.VALID), (0, State.EXPIRED), (MINUTE, State.EXPIRED)],
+    ids=["never", "one before it", "at once", "later"],
+)
+def test_k16_a_refused_token_is_not_handed_out_again(rejected_after: int | None, to: State) -> None:
+    """K11, K16: readable again, a token refused since it was obtained stands as expired; one
+    whose predecessor was refused serves.
+    """
+    obtained_at = NOW - 2 * MINUTE
+    rejected_at = None if rejected_after is None else obtained_at + rejected_after
+    lost = token(State.UNREADABLE, obtained_at=obtained_at, rejected_at=rejected_at)
+    back = happen(lost, Event.READABLE)
+    assert (back.state, back.reason) == (to, None)
+    assert back.is_usable(NOW) is (to is State.VALID)

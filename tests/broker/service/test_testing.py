@@ -18,6 +18,7 @@ from broker.service import testing
 from broker.service.forms import Said
 from broker.service.testing import MOST, Outcome
 from providers import errors
+from providers.capabilities import Finding, Report
 from providers.egress import Egress
 from providers.registry import Registry
 from tests.broker.service.outside import CLIENT_ID, CLIENT_SECRET, KIM, ROBOT, Outside
@@ -270,7 +271,19 @@ async def test_a_check_that_fails_changes_no_state(world: Outside) -> None:
     outcome = (await of(world).check(world.administrator, id)).rendered()
     assert (outcome["passed"], outcome["class"]) == (False, "failed")
     assert "does not accept the access token" in outcome["message"]
+    assert "authorize the connector again" in outcome["next"]
     assert await everything(world) == before
+
+
+async def test_a_test_that_fails_speaks_of_what_was_typed(world: Outside) -> None:
+    """R55: nobody has to authorize anything because of a test, which looks at the form alone."""
+
+    async def trying() -> Report:
+        return Report((Finding("failure", "The site cannot be read."),))
+
+    definition = world.vault.programs.definition("salesforce")
+    outcome = await testing._tried(trying(), definition, None)
+    assert outcome.text.next == "Correct what was typed; test again."
 
 
 def refused(error: errors.ProviderError, world: Outside) -> Outcome:

@@ -13,6 +13,7 @@ from broker.domain.clock import DAY, HOUR, MINUTE, SECOND
 from broker.domain.connectors import Connector
 from broker.domain.connectors import State as ConnectorState
 from broker.domain.steps import Token
+from broker.domain.token_states import Event, after
 from broker.domain.tokens import State, TokenSet
 from broker.domain.users import User
 from broker.service.forms import Said
@@ -348,6 +349,22 @@ async def test_a_missing_key_is_unreadable_and_heals(world: Outside, kim: User) 
     assert (token.access, token.refresh) == (before.access, before.refresh)
     assert (await refreshed(world, kim)).token is Token.USABLE
     assert (await held(world, kim)).state is State.VALID
+
+
+async def test_a_refused_token_stays_refused_while_its_key_is_away(
+    world: Outside, kim: User, clock: MovableClock
+) -> None:
+    """K11, K16: whoever comes after the key is back is given a renewed token, not the refused."""
+    clock.advance(MINUTE)
+    before = await held(world, kim)
+    expired = after(before, Event.REJECTED, now=clock())
+    await world.db.write(tokens.save, expired, due_at=None)
+    await refreshed(world, kim, replica(world, Seal({"k2": b"2" * 32})))
+    assert (await held(world, kim)).state is State.UNREADABLE
+    assert (await refreshed(world, kim)).token is Token.USABLE
+    token = await held(world, kim)
+    assert (token.state, token.version) == (State.VALID, before.version + 1)
+    assert token.access != before.access
 
 
 async def test_a_moved_ciphertext_does_not_open(world: Outside, kim: User) -> None:

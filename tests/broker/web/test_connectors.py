@@ -251,6 +251,7 @@ async def test_r68_the_environment_is_where_authorize_leads(
     assert (urlsplit(url).scheme, urlsplit(url).netloc) == ("https", host)
     assert (asked["code_challenge_method"], len(asked["code_challenge"])) == ("S256", 43)
     assert asked["redirect_uri"] == f"{BASE_URL}/oauth/callback{path}"
+    assert (await wizard.done("GET", path))["redirect_uri"] == asked["redirect_uri"]
     assert len(asked["state"]) >= 32
     assert SECRET not in url
 
