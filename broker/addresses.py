@@ -23,8 +23,12 @@ def is_loopback(host: str) -> bool:
 
 def origin(text: str, *, example: str) -> str:
     """An http or https origin; ValueError with the `example` of that setting."""
-    parts = urlsplit(text)
-    known = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
+        known = known and parts.port != 0
+    except ValueError:  # a port beyond 65535, or brackets around what is no address
+        known = False
     if not known or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError(f"an origin is needed, such as {EXAMPLES[example]}: no path, no user")
     return f"{parts.scheme}://{parts.netloc.lower()}"

@@ -6,10 +6,10 @@ from broker.config import Misconfigured, Settings
 from broker.db import revision, sqlite
 from broker.db.database import Clock, Database, system_clock
 from broker.db.seal import Hasher, Seal, Unreadable, keys_from
-from broker.store import installation
+from broker.store import connectors, installation
 from providers import custom
 from providers.custom import Custom
-from providers.registry import BUILT_IN
+from providers.registry import BUILT_IN, Registry
 from scim.schema import Catalogue
 
 HASH_KEY = "hash-key"
@@ -39,6 +39,20 @@ def programs_of(settings: Settings) -> tuple[Custom, ...]:
         return custom.load(settings.programs, taken=BUILT_IN)
     except custom.Unusable as error:
         raise Misconfigured(*(f"BROKER_PROGRAMS: {each}" for each in error.problems)) from None
+
+
+async def require_programs(db: Database, registry: Registry) -> None:
+    """Misconfigured where there are connectors of a type that nothing here speaks to any more."""
+    used = await db.read(connectors.in_use)
+    gone = [(type, count) for type, count in used.items() if registry.find(type) is None]
+    if gone:
+        raise Misconfigured(
+            *(
+                f"BROKER_PROGRAMS describes no program {type}, and connectors of that type are"
+                f" there: {count}. Bring it back, delete them, then remove it."
+                for type, count in gone
+            )
+        )
 
 
 async def connected(settings: Settings, clock: Clock = system_clock) -> Database:

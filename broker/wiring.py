@@ -4,7 +4,14 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from broker.bootstrap import catalogue, connected, hasher_of, programs_of, seal_of
+from broker.bootstrap import (
+    catalogue,
+    connected,
+    hasher_of,
+    programs_of,
+    require_programs,
+    seal_of,
+)
 from broker.config import Misconfigured, Settings
 from broker.db.database import Clock, Database, system_clock
 from broker.service.adopting import Adopting
@@ -17,6 +24,8 @@ from broker.service.connecting import Connecting
 from broker.service.deciding import Deciding
 from broker.service.delivering import Delivering, Post
 from broker.service.drafting import Drafting
+from broker.service.forgetting import JOB as FORGET
+from broker.service.forgetting import Forgetting
 from broker.service.granting import Granting
 from broker.service.hosting import Hosting
 from broker.service.importing import Importing
@@ -114,6 +123,7 @@ async def opened(
         registry = Registry(
             egress, simulator=settings.simulator_url, programs=programs_of(settings)
         )
+        await require_programs(db, registry)
         programs = Programs(registry, seal, base_url)
         vault = Vault(db, hasher, programs)
         stack.push_async_callback(vault.landed)
@@ -185,6 +195,7 @@ def _handlers(broker: Broker) -> dict[str, Handler]:
     """Who does a job, by its kind."""
     return {
         "revoke": Revoking(broker.db, broker.vault.programs).revoke,
+        FORGET: Forgetting(broker.db).forget,
         CLEAR: broker.removing.clear,
         PULL: broker.pulling.pull,
         "reapply": broker.reapplying.reapply,

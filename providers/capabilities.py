@@ -169,6 +169,14 @@ class CanInspect(Protocol):
 
 
 @runtime_checkable
+class HasApi(Protocol):
+    """Where the API is, before any answer of the program said so."""
+
+    def api(self, registration: Registration) -> str | None:
+        """The same for every grant; None where each answer names its own."""
+
+
+@runtime_checkable
 class CanTest(Protocol):
     """The Test button, and the check of a saved identity (T6)."""
 

@@ -6,15 +6,17 @@ and every mistake in it ends the start with its place and the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from providers import clients, custom_rules
 from providers.definition import (
+    NO_DOTS,
     PRINTABLE,
     Choice,
     Definition,
@@ -153,7 +155,10 @@ class Description(_Part):
             kind=self.kind,
             title=self.title,
             environments=tuple(place.environment() for place in self.environments),
-            fields=tuple(replace(one, binds=one.name in named) for one in fields),
+            fields=tuple(
+                replace(one, binds=True, shape=NO_DOTS) if one.name in named else one
+                for one in fields
+            ),
             step_types=self.step_types,
             test="Asks the token endpoint whether it knows this client.",
             assumed_lifetime_s=self.lifetimes.access_s,
@@ -184,11 +189,14 @@ class File(_Part):
 def load(file: Path, *, taken: Iterable[str] = ()) -> tuple[Custom, ...]:
     """The programs of a file, none of a kind in `taken`; Unusable names every mistake."""
     try:
-        found = File.model_validate_json(file.read_bytes())
+        text = file.read_bytes()
+        found = File.model_validate_json(text)
     except OSError as error:
         raise Unusable([f"{file} cannot be read: {error.strerror}."]) from None
     except ValidationError as error:
         raise Unusable(_mistakes(file, error)) from None
+    if twice := [f"{file}, {place}" for place in _repeated(text)]:
+        raise Unusable(twice)
     customs = tuple(one.custom() for one in found.programs)
     problems = [
         f"{file}, /programs/{number}{place}: {what}."
@@ -206,6 +214,26 @@ def load(file: Path, *, taken: Iterable[str] = ()) -> tuple[Custom, ...]:
     if problems:
         raise Unusable(problems)
     return customs
+
+
+class _Object(dict[str, Any]):
+    """A JSON object that remembers which of its keys came twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        names = [name for name, _ in pairs]
+        self.twice = sorted({name for name in names if names.count(name) > 1})
+
+
+def _repeated(text: bytes) -> Iterator[str]:
+    """Keys that stand twice in one object, of which the last would count unsaid (RFC 8259 §4)."""
+    todo: list[tuple[str, Any]] = [("", json.loads(text, object_pairs_hook=_Object))]
+    for place, value in todo:
+        if isinstance(value, _Object):
+            yield from (f"{place}/{name}: it is there twice; keep one." for name in value.twice)
+            todo += [(f"{place}/{name}", each) for name, each in value.items()]
+        elif isinstance(value, list):
+            todo += [(f"{place}/{number}", each) for number, each in enumerate(value)]
 
 
 def _mistakes(file: Path, error: ValidationError) -> list[str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import combinations
 
 from providers.definition import REHEARSAL, RELAY, Definition, Section, Source
 from providers.places import Environment, origin_of_url
@@ -17,6 +18,7 @@ PROBED = re.compile(
     r"(?:\{base_url\}|\{base\}|\{api\}|https://[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?)"
     r"(?:/[^\s\\#\"<>]*)?"
 )
+TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")  # RFC 9110 §5.6.2
 KNOWN = frozenset({"base", "api", "host", "base_url"})
 OURS = frozenset(
     {"client_id", "redirect_uri", "response_type", "scope", "state"}  # RFC 6749 §4.1.1
@@ -63,10 +65,16 @@ def problems(
     for number, place in enumerate(definition.environments):
         for what in _misplaced(place):
             yield f"/environments/{number}", what
+    for place, other in combinations(definition.environments, 2):
+        if place.meets(other):
+            what = "share an origin, and so would their secrets; make two programs of them"
+            yield "/environments", f"{place.name} and {other.name} {what}"
     yield from _twice("/fields", [RELAY, *(one.name for one in definition.fields)])
     for one in definition.fields:
         if not NAME.fullmatch(one.name):
             yield "/fields", f"{one.name} is no plain word; use a-z, 0-9 and _"
+        if one.name in KNOWN:
+            yield "/fields", f"{one.name} is what addresses call a place; choose another name"
         if one.protected and (one.default or one.section is Section.ADDITIONAL):
             yield "/fields", f"{one.name} is protected; give it no default, and another section"
         if one.default and one.choices and one.default not in {each.value for each in one.choices}:
@@ -127,6 +135,10 @@ def _is_probed(place: str) -> bool:
 
 def _words(speech: Speech) -> Iterator[tuple[str, str]]:
     """What is sent beside our own words, and what refusals are looked through for."""
+    if not speech.separator:
+        yield "/speech/separator", "scopes would run together; leave it out, or give one character"
+    if not TOKEN.fullmatch(speech.scheme):
+        yield "/speech/scheme", "it is no word a header can begin with; write one such as Bearer"
     for name in sorted(OURS & {*speech.more}):
         yield "/speech/more", f"{name} is said by the broker itself; leave it out"
     dialects = {"refusals": speech.refusals, "refresh_refusals": speech.refresh_refusals}

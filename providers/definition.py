@@ -14,6 +14,8 @@ RELAY = "relay"
 """The field of Relay Options: the name of one of the operator's relays (R42, safety 20)."""
 PRINTABLE = " -~"
 """Printable ASCII: VSCHAR of RFC 6749 appendix A, of which client secrets are made."""
+NO_DOTS = (r"(?!\.{1,2}$).*", "it is a part of an address, which dots alone are not")
+"""The shape of a value that stands in the path of an address (RFC 3986 §3.3)."""
 VISIBLE = "!-~"
 """The same without the space: what a bearer token in a header may hold (RFC 9110 5.5)."""
 PEM = "\t\n\r -~"
@@ -79,6 +81,7 @@ class Field:
     `protected` fields are write-only and carry the lock (R43). `choices` closes the list of values.
     `integrations` names the variants that show the field (R36); empty means all of them.
     `alphabet` is a range of characters, such as PRINTABLE; a value may hold no other.
+    `shape` is a pattern the whole value keeps to, and the sentence for one that does not.
     `when` shows the field only beside one answer to another field or option: (its name, the value)
     (R41, R71).
     `binds` says that what is sealed goes to the place this value names, as it does to the
@@ -96,6 +99,7 @@ class Field:
     help: str = ""
     integrations: frozenset[str] = frozenset()
     alphabet: str = ""
+    shape: tuple[str, str] | None = None
     when: tuple[str, str] | None = None
     binds: bool = False
 
@@ -108,6 +112,12 @@ class Field:
     def takes(self, value: str) -> bool:
         """Whether a value keeps to the field's alphabet, where it has one."""
         return not self.alphabet or re.fullmatch(f"[{self.alphabet}]+", value) is not None
+
+    def misshapen(self, value: str) -> str | None:
+        """What a value has to look like, where it does not; None where it does."""
+        if self.shape is None or re.fullmatch(self.shape[0], value.strip()):
+            return None
+        return self.shape[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +210,18 @@ class Definition:
 
     def environment(self, name: str) -> Environment | None:
         return next((place for place in self.environments if place.name == name), None)
+
+    def twin(self, name: str) -> str | None:
+        """The environment's name where an earlier one has the same origin, else None.
+
+        Its path or API is another: what is sealed for one is not for the other (safety 18).
+        """
+        before: list[str | None] = []
+        for place in self.environments:
+            if place.name == name:
+                return name if place.origin and place.origin in before else None
+            before.append(place.origin)
+        return None
 
     def offered(self, simulator: str | None, relays: Iterable[str]) -> Definition:
         """The same as this installation offers it: with Rehearsal where there is a simulator, and

@@ -5,6 +5,7 @@ How a program says no, and what that means for the grant we hold.
   - GrantDead                only a new sign-in helps: needs_reauth
   - PersonNeeded             the person has something to do first: needs_reauth(interaction)
   - ClientMisconfigured      our registration is wrong: the connector needs its administrator
+    - FieldWrong             a field of the form holds what cannot be used
     - HostRefused            a host, address or URL this connector may not talk to
   - TryLater                 transient; nothing is known about the grant
   - SourceBroken             what answers is no directory that can be read
@@ -61,6 +62,14 @@ class PersonNeeded(ProviderError):
 
 class ClientMisconfigured(ProviderError):
     """The program does not know us as we introduce ourselves; an administrator has to look."""
+
+
+class FieldWrong(ClientMisconfigured):
+    """A field of the form holds what cannot be used; its sentence is what helps."""
+
+    def __init__(self, provider_code: str, provider_text: str) -> None:
+        super().__init__(provider_code, provider_text)
+        self.advice = f"{provider_text[:1].upper()}{provider_text[1:]}."
 
 
 class HostRefused(ClientMisconfigured):

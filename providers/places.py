@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from providers.errors import HostRefused
 
+TWIN = "@"
+"""Beside the fields that bind: the name of an environment whose origin an earlier one has too."""
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 
 
@@ -40,13 +42,28 @@ class Environment:
                 raise HostRefused("host-not-asked", f"{self.label} has its own host")
             return self.origin
         host = (typed or "").strip().removeprefix("https://").removesuffix("/")
+        if ":" in host:
+            raise HostRefused("host-refused", "write a host name without port")
         if host.isascii() and _fits(self.typed, host.lower()):
             return "https://" + host.lower()
         for ending, hint in self.misread:
             if host.lower().endswith(ending):
                 raise HostRefused("host-refused", hint)
+        if "*" in self.typed:
+            raise HostRefused("host-refused", "write a host name, such as flows.example.com")
         wanted = " or ".join(self.typed)
         raise HostRefused("host-refused", f"the host must look like {wanted}, and nothing else")
+
+    def meets(self, other: Environment) -> bool:
+        """Whether both can have one origin, which then does not tell which of them is meant."""
+        return any(
+            one == two or _fits((one,), two) or _fits((two,), one)
+            for one in self._hosts()
+            for two in other._hosts()
+        )
+
+    def _hosts(self) -> tuple[str, ...]:
+        return (self.origin.partition("://")[2],) if self.origin else self.typed
 
     def trusted(self, url: object) -> str:
         """A URL out of the program's answer, once its host is known to be theirs (safety 19)."""

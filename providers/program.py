@@ -68,6 +68,9 @@ class Program:
         who = self.speech(registration).who
         return replace(given, account=who.account(told)) if who else given
 
+    def api(self, registration: Registration) -> str | None:
+        return filled(self.speech(registration).base_url, registration) or None
+
     def authorize_url(
         self,
         registration: Registration,
@@ -268,15 +271,13 @@ class Program:
         at = filled(url, registration, base_url=self._own(registration, base_url))
         egress = self._egress.via(registration.relay)
         speech = self.speech(registration)
-        headers = {
-            "Authorization": f"{speech.scheme} {token.reveal()}",
-            "Accept": speech.accept,
-        }
+        bearer = f"{speech.scheme} {token.reveal()}"
+        headers = {"Authorization": bearer, "Accept": speech.accept}
         return await egress.get(at, headers=headers, total_s=total_s, limit=LARGEST)
 
     def _own(self, registration: Registration, base_url: str) -> str:
         """A base URL at a host of the program's, or the one its Speech has (safety 19)."""
-        own = filled(self.speech(registration).base_url, registration)
+        own = self.api(registration)
         if base_url in ("", own) or origin_of_url(base_url) == registration.origin:
             return base_url
         return registration.environment.trusted(base_url)

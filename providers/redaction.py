@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
 
 from providers.secret import Secret
 
@@ -19,8 +20,8 @@ def text(words: object, sent: Iterable[Secret] = ()) -> str:
     if not isinstance(words, str):
         return ""
     for secret in sent:
-        if secret:
-            words = words.replace(secret.reveal(), "***")
+        for form in _forms(secret):
+            words = words.replace(form, "***")
     words = "".join(c if c.isprintable() else " " for c in words[:LOOKED_AT])
     line = _RUN.sub(_hidden, _ADDRESS.sub("***", " ".join(words.split())))
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
@@ -30,7 +31,14 @@ def code(word: object, sent: Iterable[Secret] = ()) -> str:
     """The program's error code where it looks like one, else `unreadable`."""
     if not isinstance(word, str) or not _CODE.fullmatch(word):
         return "unreadable"
-    return "unreadable" if any(secret.reveal() in word for secret in sent if secret) else word
+    said = any(form in word for secret in sent for form in _forms(secret))
+    return "unreadable" if said else word
+
+
+def _forms(secret: Secret) -> tuple[str, ...]:
+    """A secret as it is, as part of an address, and as it stood in the form that was posted."""
+    plain = secret.reveal()
+    return (plain, quote(plain, safe=""), quote(plain), quote_plus(plain)) if plain else ()
 
 
 def _hidden(run: re.Match[str]) -> str:

@@ -3,7 +3,7 @@
 from urllib.parse import quote, unquote
 
 from providers.definition import StepType
-from providers.errors import ClientMisconfigured
+from providers.errors import FieldWrong
 
 STEP_TYPES = tuple(
     StepType(name, f"{label} (SharePoint)", user_authentication=True)
@@ -16,10 +16,15 @@ STEP_TYPES = tuple(
 )
 """All of them can run as the person (R22, R23)."""
 
+HOST = r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)"
+"""Part of a pattern: how a host begins; a quantifier says how many dots it has."""
+PATH = r"(?!(?:.*/)?(?:\.|%2[Ee]){1,2}(?:/|$)).*"
+"""Part of a pattern: a path that climbs nowhere."""
+
 
 def path_of(typed: str) -> list[str]:
-    """The parts of a path, each fit to stand in an address; ClientMisconfigured where it climbs."""
+    """The parts of a path, each fit to stand in an address; FieldWrong where it climbs."""
     parts = [unquote(part) for part in typed.split("/") if part]
     if {".", ".."} & {*parts}:
-        raise ClientMisconfigured("site", "the path of a site has no dots alone between slashes")
+        raise FieldWrong("site", "the path of a site has no dots alone between slashes")
     return [quote(part, safe="") for part in parts]

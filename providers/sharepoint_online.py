@@ -8,7 +8,7 @@ from providers import oauth2
 from providers.capabilities import Finding, Registration, Report, TokenResponse
 from providers.egress import Egress
 from providers.entra_errors import explained
-from providers.errors import ClientMisconfigured
+from providers.errors import FieldWrong
 from providers.program import Program
 from providers.secret import Secret
 from providers.sharepoint import path_of
@@ -109,11 +109,9 @@ def _shortened(registration: Registration, scopes: Iterable[str]) -> tuple[str, 
 
 
 def _addressed(site: str) -> str:
-    """A site the way Graph names it, `{host}:/{path}`; ClientMisconfigured where it is none."""
+    """A site the way Graph names it, `{host}:/{path}`; FieldWrong where it is none."""
     host, _, path = site.removeprefix("https://").partition("/")
     if not _HOST.fullmatch(host):
-        raise ClientMisconfigured(
-            "site", "the site has to look like acme.sharepoint.com/sites/sales"
-        )
+        raise FieldWrong("site", "the site has to look like acme.sharepoint.com/sites/sales")
     parts = path_of(path)
     return f"{host}:/{'/'.join(parts)}" if parts else host

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from providers import clients
 from providers.definition import (
+    NO_DOTS,
     PRINTABLE,
     SIGN_IN,
     Choice,
@@ -18,7 +19,7 @@ from providers.definition import (
 )
 from providers.entra_errors import DIALECT
 from providers.places import Environment
-from providers.sharepoint import STEP_TYPES
+from providers.sharepoint import HOST, PATH, STEP_TYPES
 from providers.sources.entra_kind import CLOUDS
 from providers.speech import Speech, Who
 
@@ -57,6 +58,7 @@ FIELDS = (
         Kind.ACCOUNT,
         required=True,
         alphabet="-.0-9A-Za-z",
+        shape=NO_DOTS,
         help="The directory's own ID or domain, never common or organizations.",
         binds=True,
     ),
@@ -75,6 +77,10 @@ FIELDS = (
         Section.GENERAL,
         Kind.HOST,
         required=True,
+        shape=(
+            rf"(?:https://)?{HOST}+(?:/{PATH})?",
+            "it has to look like acme.sharepoint.com/sites/sales",
+        ),
         help="Host and path, for example acme.sharepoint.com/sites/sales.",
     ),
     Field(

@@ -15,7 +15,7 @@ from providers.capabilities import (
     TokenResponse,
 )
 from providers.egress import TOTAL_S, Answer, Egress
-from providers.errors import ClientMisconfigured, GrantDead, PersonNeeded
+from providers.errors import FieldWrong, GrantDead, PersonNeeded
 from providers.jwt import SigningKey
 from providers.program import Program
 from providers.s2s import LIFETIME_S, Trust, realm_of
@@ -85,7 +85,7 @@ class SharePointServer(Program):
         name = registration.fields.get("user_name", "")
         password = registration.secrets.get("password")
         if person or not name or ":" in name or not password:
-            raise ClientMisconfigured("user-name", "a user name and a password are needed")
+            raise FieldWrong("user-name", "a user name and a password are needed")
         pair = base64.b64encode(f"{name}:{password.reveal()}".encode()).decode()
         ours = Account(name.casefold(), name)
         return _made(registration, Secret(pair), HOUR_S, ours, token_type="Basic")
@@ -146,7 +146,7 @@ class SharePointServer(Program):
         if realm is None:
             if answer.status not in (401, 404):
                 oauth2.sort(answer, oauth2.PLAIN)
-            raise ClientMisconfigured("no-realm", "the farm does not tell its realm: enter it")
+            raise FieldWrong("no-realm", "the farm does not tell its realm: enter it")
         return realm
 
     async def _get(
@@ -202,5 +202,5 @@ def _adfs(registration: Registration) -> str:
     """Where AD FS is: at the host that was named, else at the site's own."""
     host = registration.fields.get("adfs", "").removeprefix("https://").rstrip("/")
     if host and not _HOST.fullmatch(host):
-        raise ClientMisconfigured("adfs", "the host of AD FS has to look like sts.acme.example")
+        raise FieldWrong("adfs", "the host of AD FS has to look like sts.acme.example")
     return f"https://{host}/adfs" if host else registration.base + "/adfs"

@@ -15,7 +15,7 @@ from providers.definition import (
     Source,
 )
 from providers.places import Environment
-from providers.sharepoint import STEP_TYPES
+from providers.sharepoint import HOST, PATH, STEP_TYPES
 
 HIGH_TRUST, OIDC, PASSWORD = "high_trust", "oidc", "password"
 HOUR_S = 3600
@@ -32,6 +32,7 @@ FIELDS = (
         "Path of the site",
         Section.GENERAL,
         Kind.TEXT,
+        shape=(PATH, "it has no dots alone between slashes"),
         help="For example /sites/sales; left empty for the root site.",
     ),
     Field(
@@ -88,6 +89,7 @@ FIELDS = (
         "Host of AD FS",
         Section.GENERAL,
         Kind.HOST,
+        shape=(rf"(?:https://)?{HOST}*/*", "it has to look like sts.acme.example"),
         help="Left empty where it is the site's own.",
         integrations=_SIGNED_IN,
         binds=True,

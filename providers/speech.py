@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from providers import oauth2
 from providers.capabilities import Account, Registration, TokenResponse
-from providers.errors import ClientMisconfigured, HostRefused, NotProven
+from providers.errors import FieldWrong, HostRefused, NotProven
 from providers.oauth2 import PLAIN, Dialect
 from providers.reading import member
 
@@ -106,7 +106,7 @@ def filled(template: str, registration: Registration, **known: str) -> str:
     """The address a template gives for one connector; `known` is taken as it comes.
 
     A field's value is quoted, so that it stays one part of the path whatever it holds.
-    ClientMisconfigured where it is empty or a dot path.
+    FieldWrong where it is empty or a dot path.
     """
     place = registration.environment
     host = registration.origin.partition("://")[2]
@@ -119,7 +119,7 @@ def filled(template: str, registration: Registration, **known: str) -> str:
             return known[name]
         text = registration.fields.get(name, "")
         if text in ("", ".", ".."):
-            raise ClientMisconfigured("field-missing", f"the field {name} has no usable value")
+            raise FieldWrong("field-missing", f"the field {name} has no usable value")
         return quote(text, safe="")
 
     return HOLE.sub(value, template)

@@ -404,11 +404,14 @@ table("tokens", key("id", primary_key=True), key("project_id"), key("connector_i
     maybe_moment("ends_at"),  # when the grant lapses unless it is refreshed
     maybe_key("told"),  # the last reason somebody was told of: once a reason
     count("throttled"),  # how often the provider said 429 (R49)
+    count("vouched"),  # the version the program itself called good after a report (K11)
+    maybe_key("grant_hash"),  # of the refresh token somebody brought, until it is rotated
     flag("frozen"), moment("created_at"), moment("changed_at"),
     one_of("state", "valid", "expired", "needs_reauth", "revoked", "unreadable"),
     UniqueConstraint("connector_id", "user_id"),
     unique_where("uq_tokens_account", "connector_id", "account",
         where="account IS NOT NULL AND state <> 'revoked'"),
+    unique_where("uq_tokens_grant", "connector_id", "grant_hash", where="grant_hash IS NOT NULL"),
     Index("ix_tokens_user", "project_id", "user_id"),
     index_where("ix_tokens_due", "project_id", "due_at", where="due_at IS NOT NULL"),
     index_where("ix_tokens_ends", "project_id", "ends_at", where="ends_at IS NOT NULL"))

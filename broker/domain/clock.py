@@ -8,11 +8,16 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EARLIEST = (datetime(1, 1, 1, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 
 
 def rfc3339(micros: int) -> str:
-    """`2026-11-21T14:07:40.123456Z`, the form every answer uses."""
-    moment = EPOCH + timedelta(microseconds=micros)
+    """`2026-11-21T14:07:40.123456Z`, the form every answer uses.
+
+    What the calendar does not reach is its first or its last moment.
+    """
+    moment = EPOCH + timedelta(microseconds=min(max(micros, EARLIEST), LATEST))
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

@@ -153,6 +153,8 @@ def after(connector: Connector, event: Event, *, now: int, reason: str | None = 
         )
     if event is Event.ENABLED:
         state = connector.disabled_from or state
+    if event in (Event.DISABLED, Event.ENABLED):
+        reason = reason or connector.reason  # C10: it comes back as it was
     return replace(
         connector,
         state=state,

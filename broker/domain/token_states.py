@@ -64,9 +64,10 @@ def why_dead(before_lease: TokenSet) -> str:
 def verdict(token: TokenSet, *, version: int, now: int) -> Verdict:
     """What a report "401 for this version" comes to: one a version counts (K11, safety 25).
 
-    One of ours is minted again however often it is refused.
+    So does the program's own word that it is good. One of ours is minted again however often it is
+    refused.
     """
-    if version != token.version or not token.is_usable(now):
+    if version in (0, token.vouched) or version != token.version or not token.is_usable(now):
         return Verdict.IGNORE
     is_second = token.rejected_at is not None and now - token.rejected_at <= REJECTION_WINDOW
     return Verdict.ASK_PROVIDER if is_second and not token.minted else Verdict.EXPIRE
@@ -142,7 +143,7 @@ def after(
     if (event in (Event.CONNECTED, Event.REFRESHED)) is (grant is None):
         raise ValueError("connecting and refreshing bring a grant, and nothing else does")
     if grant is not None:
-        return _holding(token, grant, now)
+        return _holding(token, event, grant, now)
     changed = replace(
         token,
         state=token.state if state is standing else state,
@@ -183,8 +184,9 @@ def _is_refused(token: TokenSet) -> bool:
     return token.rejected_at is not None and token.rejected_at >= obtained_at
 
 
-def _holding(token: TokenSet, grant: Grant, now: int) -> TokenSet:
+def _holding(token: TokenSet, event: Event, grant: Grant, now: int) -> TokenSet:
     """With what the provider gave, counted as the next version; old troubles are over."""
+    refresh, grant_hash = _renewing(token, event, grant)
     return replace(
         _answered(token),
         state=State.VALID,
@@ -192,7 +194,9 @@ def _holding(token: TokenSet, grant: Grant, now: int) -> TokenSet:
         changed_at=now,
         version=token.version + 1,
         access=grant.access,
-        refresh=None if grant.minted else grant.refresh or token.refresh,
+        refresh=refresh,
+        grant_hash=grant_hash,
+        frozen=token.frozen and event is Event.REFRESHED and not grant.minted,
         obtained_at=now,
         expires_at=grant.expires_at,
         scopes=grant.scopes or token.scopes,
@@ -210,6 +214,22 @@ def _holding(token: TokenSet, grant: Grant, now: int) -> TokenSet:
         unclassified=0,
         unclassified_since=None,
     )
+
+
+def _renewing(token: TokenSet, event: Event, grant: Grant) -> tuple[bytes | None, str | None]:
+    """The refresh token from now on, and its hash while it is the one that somebody brought.
+
+    A sign-in without one keeps the old one only where it is known to be of the same account.
+    """
+    if grant.minted:
+        return None, None
+    is_refreshed = event is Event.REFRESHED
+    if grant.refresh is not None:
+        is_brought = not is_refreshed or grant.grant_hash == token.grant_hash
+        return grant.refresh, grant.grant_hash if is_brought else None
+    if is_refreshed or (grant.account is not None and grant.account == token.account):
+        return token.refresh, token.grant_hash
+    return None, None
 
 
 def _answered(token: TokenSet) -> TokenSet:
@@ -238,6 +258,8 @@ def _erased(token: TokenSet) -> TokenSet:
         token,
         access=None,
         refresh=None,
+        grant_hash=None,
+        frozen=False,
         expires_at=None,
         version=token.version + 1,
         lease_until=None,

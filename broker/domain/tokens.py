@@ -33,7 +33,7 @@ class Grant:
     `refresh` None keeps the refresh token there is, `account` None the account (K4).
     `expires_at` counts from our clock, never from the provider's; `ends_at` is when the grant
     itself ends unless it is refreshed before, None where nobody says. A `minted` one has no
-    refresh token, and takes the place of one that had.
+    refresh token, and takes the place of one that had. `grant_hash` is the keyed hash of `refresh`.
     """
 
     access: bytes
@@ -47,6 +47,7 @@ class Grant:
     token_type: str = "Bearer"
     ends_at: int | None = None
     minted: bool = False
+    grant_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ class TokenSet:
     still refreshed elsewhere (import). A `minted` one has no refresh token and needs none: nobody
     signs in for it. `asked` is the version a step was last given: the background refreshes that
     one ahead of its end. `ends_at` is when the grant lapses unless it is refreshed, `told` the last
-    reason somebody was told of, `throttled` how often the provider said 429 (R49).
+    reason somebody was told of, `throttled` how often the provider said 429 (R49). `vouched` is
+    the version the program itself called good after a report (K11). `grant_hash` is the keyed hash
+    of the refresh token somebody brought, until it is rotated: one person's at a connector.
     """
 
     id: str
@@ -98,6 +101,8 @@ class TokenSet:
     ends_at: int | None = None
     told: str | None = None
     throttled: int = 0
+    vouched: int = 0
+    grant_hash: str | None = None
 
     @property
     def is_renewable(self) -> bool:
@@ -152,9 +157,13 @@ class TokenSet:
         )
 
     def is_dead(self, now: int) -> bool:
-        """Whether only a person, or the missing key, can make it usable again."""
+        """Whether only a person, or the missing key, can make it usable again.
+
+        A frozen one that is over is renewed elsewhere, and nobody here ever sees what came of it.
+        """
         standing = self.standing(now)
-        return standing in DEAD or (standing is State.EXPIRED and not self.is_renewable)
+        is_renewed = self.is_renewable and not self.frozen
+        return standing in DEAD or (standing is State.EXPIRED and not is_renewed)
 
     def is_leased(self, now: int) -> bool:
         """Whether somebody else is refreshing it (K5)."""

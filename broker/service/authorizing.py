@@ -18,7 +18,7 @@ from broker.service.completing import Claimed, Completed
 from broker.service.programs import Programs, not_now
 from broker.service.vault import Vault
 from broker.store import connectors, links, projects, tokens, users
-from providers.errors import ProviderError
+from providers.errors import ClientMisconfigured, ProviderError
 from providers.oauth2 import Pkce
 from providers.secret import Secret
 
@@ -180,13 +180,16 @@ class Authorizing:
             ),
         )
         held = tokens.read(tx, link.project, connector.id, link.user)
-        return self.programs.provider(connector.type).authorize_url(
-            self.programs.public(connector),
-            state=state,
-            challenge=pkce.challenge,
-            scopes=_wanted(link, held),
-            claims=held.claims if held else None,
-        )
+        try:
+            return self.programs.provider(connector.type).authorize_url(
+                self.programs.public(connector),
+                state=state,
+                challenge=pkce.challenge,
+                scopes=_wanted(link, held),
+                claims=held.claims if held else None,
+            )
+        except ClientMisconfigured as error:
+            raise _misconfigured(error) from error
 
     def _admitted(self, tx: Transaction, link_id: str, caller: Caller | None) -> Link | BrokerError:
         link = linking.admitted(tx, link_id, caller)
@@ -234,6 +237,14 @@ def _wanted(link: Link, held: TokenSet | None) -> tuple[str, ...]:
     if held is None or held.state is TokenState.REVOKED:
         return link.scopes
     return tuple(dict.fromkeys((*held.scopes, *held.missing_scopes, *link.scopes)))
+
+
+def _misconfigured(error: ClientMisconfigured) -> Conflict:
+    return Conflict(
+        f"The connector is set up so that nobody can sign in: {error.provider_text}.",
+        reason="misconfigured",
+        next=error.advice or "An administrator has to correct the connector.",
+    )
 
 
 def _sent(tx: Transaction, connector: Connector) -> None:

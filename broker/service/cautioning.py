@@ -41,9 +41,17 @@ def cautions(
     """
     definition = programs.definition(connector.type)
     return (
+        *_without_place(programs, connector),
         *_unreadable(definition, programs.seal, connector, protected, user),
         *(_about_account(tx, definition, caller, connector, user) if user and user.account else ()),
     )
+
+
+def _without_place(programs: Programs, connector: Connector) -> Iterator[Caution]:
+    """F1: no step runs there; the connector itself is as it was once the environment is back."""
+    if connector.environment and programs.place(connector) is None:
+        text = f"Its environment {connector.environment.get('name')} is not there any more: "
+        yield Caution("environment-gone", text + "have the operator bring it back, or choose one.")
 
 
 def _unreadable(

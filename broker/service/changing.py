@@ -17,7 +17,7 @@ from broker.domain.connectors import (
     authenticating_users,
 )
 from broker.domain.errors import Conflict, Problem, Stale
-from broker.service import forms, moving
+from broker.service import forgetting, forms, moving
 from broker.service.cautioning import cautions
 from broker.service.forms import Said
 from broker.service.moving import Secrets
@@ -55,6 +55,20 @@ def hold(tx: Transaction, caller: Caller, id: str, version: int | None) -> Conne
     connector = reach(tx, caller, id, lock=True)
     if version is not None and version != connector.version:
         raise Stale(reason="connector-changed", next="Read the connector again.")
+    return connector
+
+
+def unchanged(tx: Transaction, seen: Connector, origin: str | None) -> Connector:
+    """The connector that was seen, where it still is that; Conflict where it was changed, or where
+    a token of `origin` is none of its place (safety 18).
+    """
+    connector = connectors.get(tx, seen.project, seen.id)
+    if connector.version != seen.version or not seen.origin == origin == connector.origin:
+        raise Conflict(
+            "The connector was changed meanwhile.",
+            reason="connector-changed",
+            next="Read the connector again.",
+        )
     return connector
 
 
@@ -121,6 +135,8 @@ def configure(
     connectors.change(tx, changed)
     if changed.was_connected and changed.name_key != before.name_key:
         connectors.take(tx, changed, only_one=definition.single_per_project)
+    if secrets or changed.fields != before.fields:
+        tokens.outdate_minted(tx, caller.project, id)
     moved = moving.is_moved(before, changed)
     parts = forms.changed(before, changed)
     _note(tx, caller, "configured", id, changed=parts, protected=[*secrets], moved=moved)
@@ -202,7 +218,7 @@ def end(tx: Transaction, gone: Connector, by: str) -> None:
     connectors.change(tx, gone)
     links.void_connector(tx, project, id, reason)
     dropped = tokens.drop_connector(tx, project, id, reason)
-    protected.erase(tx, project, id)
+    forgetting.forget(tx, project, id)
     cancelled = pauses.cancel_connector(tx, project, id, reason)
     audit.append(tx, project, by, "connector.deleted", id, tokens=dropped, pauses=len(cancelled))
     events.append(tx, project, "connector.deleted", connector=id)

@@ -60,10 +60,15 @@ def kept(tx: Transaction, vault: Vault, claimed: Claimed, answer: TokenResponse)
     if (why := _why_not(tx, held, claimed, answer)) is not None:
         return _dropped(tx, vault, claimed, held, answer, why)
     link, token = held.link, held.token
-    if token.state is TokenState.REVOKED or link.other_account:
-        token = replace(token, account=None)  # the pin ended with the grant, or by confirmation
     grant = vault.sealed_grant(token, held.connector, answer, tx.now)
-    token = replace(after(token, Event.CONNECTED, now=tx.now, grant=grant), frozen=False)
+    is_confirmed = link.other_account and grant.account != token.account
+    if is_confirmed and token.account and grant.account and token.refresh:
+        # another's grant, which nobody has from now on; it stays sealed for this set
+        whose = (link.project, held.connector.id, token.origin, token.id)
+        tokens.revoke_later(tx, *whose, token.refresh)
+    if token.state is TokenState.REVOKED or is_confirmed:
+        token = replace(token, account=None)  # the pin ended with the grant, or by confirmation
+    token = after(token, Event.CONNECTED, now=tx.now, grant=grant)
     if lacking := token.lacking(link.scopes):
         token = after(token, Event.SCOPES_MISSING, now=tx.now, scopes=lacking)
     vault.save(tx, held.connector, token)
@@ -164,7 +169,7 @@ def _dropped(
     tx: Transaction, vault: Vault, claimed: Claimed, held: Held, answer: TokenResponse, why: str
 ) -> Completed:
     """K3: the previous state stays, the new grant goes back to where it came from."""
-    vault.discard(tx, claimed.connector, answer)
+    vault.discard(tx, claimed.connector, answer, claimed.connector.origin)
     _failed(tx, held, claimed.by, why)
     if held.link.user and why in ("other-account", "account-taken"):
         pauses.mismatched(tx, held.link.project, held.link.user, held.connector.id, why)

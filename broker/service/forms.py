@@ -11,7 +11,7 @@ from broker.domain.errors import Invalid, Problem
 from broker.domain.names import Name
 from providers.definition import PRINTABLE, VISIBLE, Definition, Field
 from providers.errors import HostRefused
-from providers.places import binding_of, bound_by
+from providers.places import TWIN, binding_of, bound_by
 from providers.secret import Secret
 
 DESCRIPTION_LIMIT = 1000
@@ -70,9 +70,7 @@ def filled(
         description=description,
         integration=integration,
         environment=environment,
-        origin=binding_of(origin, [one.name for one in shown if one.binds], fields)
-        if origin
-        else None,
+        origin=_binding(definition, environment, origin, shown, fields),
         options=options,
         fields=fields,
         keep_alive=before.keep_alive if said.keep_alive is None else said.keep_alive,
@@ -81,6 +79,21 @@ def filled(
         count = f"{len(problems)} problems." if len(problems) > 1 else problems[0].detail
         raise Invalid(count, reason="invalid-connector", problems=tuple(problems))
     return after, protected
+
+
+def _binding(
+    definition: Definition,
+    environment: Mapping[str, object] | None,
+    origin: str | None,
+    shown: tuple[Field, ...],
+    fields: Mapping[str, object],
+) -> str | None:
+    """What is sealed goes nowhere else: origin, fields that bind, which of two environments."""
+    if not origin:
+        return None
+    twin = definition.twin(str((environment or {}).get("name", "")))
+    names = [one.name for one in shown if one.binds]
+    return binding_of(origin, [*names, TWIN], {**fields, TWIN: twin})
 
 
 def missing(
@@ -223,6 +236,8 @@ def _wrong(one: Field, value: object, pointer: str) -> Problem | None:
     if not one.takes(value):
         detail = f"{one.label}: {ALPHABETS.get(one.alphabet, OF_ITS_OWN)}."
         return Problem(pointer, "wrong_character", detail)
+    if (wanted := one.misshapen(value)) is not None:
+        return Problem(pointer, "wrong_shape", f"{one.label}: {wanted}.")
     choices = [choice.value for choice in one.choices]
     if choices and value not in choices:
         near = get_close_matches(value, choices, n=1)

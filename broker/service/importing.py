@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from broker.db.database import Database, Transaction
+from broker.db.database import Database, Duplicate, Transaction
 from broker.domain import clock
 from broker.domain.callers import Caller
-from broker.domain.clock import SECOND
+from broker.domain.clock import DAY, SECOND
 from broker.domain.connectors import Connector
 from broker.domain.errors import Problem
 from broker.domain.subjects import Subject
@@ -15,9 +15,12 @@ from broker.domain.tokens import LONGEST_LIFETIME, Grant, State, TokenSet
 from broker.service.reading import LONG_LIMIT, Members, refuse
 from broker.service.vault import Vault
 from broker.store import audit, connectors, tokens, users
+from providers.capabilities import HasApi
 from providers.secret import Secret
 
 LIMIT = 1000
+EARLIEST = clock.micros("2000-01-01T00:00:00Z")  # an end before that is a mistake
+LATEST = clock.LATEST - DAY  # what any offset can still name
 TOKENS_LIMIT = 1024 * 1024  # as much as all items together may have
 
 
@@ -40,14 +43,15 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of an item: a word of `RESULTS`, which say the rest."""
+    """What became of an item: a word of `RESULTS`, which say the rest; `why` is one of its own."""
 
     user_id: str | None
     result: str
+    why: str | None = None
 
     def rendered(self) -> dict[str, str | None]:
         """`detail` says what happened, `next` what to do about it, None where nothing is."""
-        detail, next = RESULTS[self.result]
+        detail, next = RESULTS[self.why or self.result]
         return {"user_id": self.user_id, "result": self.result, "detail": detail, "next": next}
 
 
@@ -58,6 +62,10 @@ RESULTS: Mapping[str, tuple[str, str | None]] = {
         "Send the item again without `frozen` once the other side renews it no more.",
     ),
     "kept": ("The person has a living grant here, which stays.", None),
+    "unreadable": (
+        "The person has a grant here whose key is missing; it stays.",
+        "Bring the key back; or disconnect the person, and send the item again.",
+    ),
     "unknown-subject": ("Nobody here is meant by this subject.", "Push the person first."),
     "user-not-active": ("The person is suspended or deleted.", "Reinstate the person first."),
     "token-too-long": (
@@ -65,7 +73,7 @@ RESULTS: Mapping[str, tuple[str, str | None]] = {
         "Let the person sign in instead.",
     ),
     "duplicate-grant": (
-        "An item before this one has the same refresh token for another person.",
+        "Another person has the same refresh token, here or in an item before this one.",
         "Send it for the one person whose it is.",
     ),
 }
@@ -89,8 +97,15 @@ class Importing:
         items = parse(said)
         await self.db.read(self._ready, caller, connector_id)
         owners: dict[str, str] = {}
-        here = (caller, connector_id, owners)
-        return [await self.db.write(self._importing, *here, item) for item in items]
+        return [await self._imported(caller, connector_id, owners, item) for item in items]
+
+    async def _imported(
+        self, caller: Caller, connector_id: str, owners: dict[str, str], item: Item
+    ) -> Result:
+        try:
+            return await self.db.write(self._importing, caller, connector_id, owners, item)
+        except Duplicate:  # somebody else brought the same one in the same moment
+            return await self.db.write(self._importing, caller, connector_id, owners, item)
 
     def _ready(self, tx: Transaction, caller: Caller, connector_id: str) -> Connector:
         connector = connectors.get(tx, caller.project, connector_id)
@@ -118,8 +133,14 @@ class Importing:
             return Result(user.id, "duplicate-grant")
         connector = self._ready(tx, caller, connector_id)
         token = tokens.read(tx, caller.project, connector_id, user.id, lock=True)
+        token = self.vault.legible(tx, token) if token else None
+        if token is not None and token.state is State.UNREADABLE:
+            return Result(user.id, "kept", why="unreadable")
         if token is not None and not token.frozen and not token.is_dead(tx.now):
             return Result(user.id, "kept")
+        brought = self.vault.hasher(item.refresh_token.reveal())
+        if tokens.brought_by(tx, caller.project, connector_id, brought) not in (None, user.id):
+            return Result(user.id, "duplicate-grant")
         token = token or tokens.absent(tx, caller.project, connector_id, user.id)
         token = self._holding(token, connector, item, tx.now)
         self.vault.save(tx, connector, token)
@@ -129,7 +150,11 @@ class Importing:
 
     def _holding(self, token: TokenSet, connector: Connector, item: Item, now: int) -> TokenSet:
         """The set with the item's tokens; without an access token it has to be refreshed first."""
-        definition = self.vault.programs.definition(connector.type)
+        programs = self.vault.programs
+        provider, definition = (
+            programs.provider(connector.type),
+            programs.definition(connector.type),
+        )
         has_access = item.access_token is not None
         assumed = now + definition.assumed_lifetime_s * SECOND
         ends = min(item.expires_at or assumed, now + LONGEST_LIFETIME)
@@ -138,7 +163,11 @@ class Importing:
             refresh=self.vault.sealed(token, "refresh_token", item.refresh_token),
             expires_at=ends if has_access else now,
             origin=connector.origin,
+            base_url=provider.api(programs.public(connector))
+            if isinstance(provider, HasApi)
+            else None,
             ends_at=now + definition.idle_s * SECOND if definition.idle_s else None,
+            grant_hash=self.vault.hasher(item.refresh_token.reveal()),
         )
         if token.state is State.REVOKED:
             token = replace(token, account=None)  # the pin ended with the grant
@@ -179,7 +208,11 @@ def _token(body: Members, name: str) -> Secret:
 def _moment(body: Members, name: str) -> int | None:
     text = body.text_or_none(name)
     try:
-        return clock.micros(text) if text else None
-    except ValueError:
+        moment = clock.micros(text) if text else None
+    except (ValueError, OverflowError):
         body.wrong(name, "not_a_time", f"{name} must be a time such as 2026-11-21T14:07:40Z.")
         return None
+    if moment is not None and not EARLIEST <= moment <= LATEST:
+        body.wrong(name, "out_of_range", f"{name} must be a time between 2000 and 9999.")
+        return None
+    return moment

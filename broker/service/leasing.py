@@ -15,12 +15,12 @@ from broker.domain.token_states import Event, after
 from broker.domain.tokens import TokenSet
 from broker.service import refreshing
 from broker.service.breaking import Breakers
-from broker.service.programs import MustEnterAgain
+from broker.service.programs import Unregistered
 from broker.service.refreshing import Standing, judged
 from broker.service.safe import ACCOUNT_TAKEN, IDENTITY_CHANGED, NO_LOGON, Safe
 from broker.store import connectors, pauses, tokens, users
 from providers.capabilities import Registration, TokenResponse
-from providers.errors import ProviderError, TryLater
+from providers.errors import GrantDead, ProviderError, TryLater
 from providers.secret import Secret
 
 LEASE = 15 * SECOND  # a provider call ends within 10 seconds: a living holder never loses it
@@ -49,6 +49,13 @@ class Lease:
     refresh_token: Secret | None
     person: str | None = None
 
+    def is_another(self, answer: TokenResponse | ProviderError) -> bool:
+        """Whether what was minted for the connector user is another account than before (T1)."""
+        if not isinstance(answer, TokenResponse) or answer.account is None:
+            return False
+        is_ours = self.before.minted and self.before.user is None
+        return is_ours and not self.before.is_right_account(answer.account.key)
+
 
 @dataclass(frozen=True, slots=True)
 class Leasing(Safe):
@@ -71,8 +78,8 @@ class Leasing(Safe):
 
     def _leased(self, tx: Transaction, key: Key, purpose: str) -> Lease | Standing | None:
         project, connector_id, user_id = key
-        connector = connectors.find(tx, project, connector_id)
         kept = tokens.read(tx, project, connector_id, user_id, lock=True)
+        connector = connectors.find(tx, project, connector_id)  # as whoever held the set left it
         if connector is None:
             return Standing(Token.NOT_USABLE)
         kept = self.legible(tx, kept) if kept else None
@@ -112,7 +119,7 @@ class Leasing(Safe):
         try:
             refresh_token = None if token.minted else self.refresh_token(token)
             registration = self.programs.registration(tx, connector, purpose=purpose)
-        except (MustEnterAgain, Unreadable) as error:
+        except (Unregistered, Unreadable) as error:
             log.error("refresh not possible", connector=connector.id, why=str(error))
             return Standing(Token.TRANSIENT)
         journal = self.hasher(refresh_token.reveal()) if refresh_token else None
@@ -137,7 +144,8 @@ class Leasing(Safe):
     ) -> Standing | None:
         """Write what the provider said, unless another was first: then None, look again (K6)."""
         before = lease.before
-        is_gone = False
+        is_gone, is_another = False, lease.is_another(answer)
+        answer = GrantDead(IDENTITY_CHANGED) if is_another else answer
         if before.minted and before.user is not None:  # the person before the rest, as everywhere
             is_gone = users.lock(tx, before.project, before.user).is_gone
         says_something = not isinstance(answer, TokenResponse | TryLater)
@@ -148,7 +156,8 @@ class Leasing(Safe):
         if token is None or not token.accepts(fence=lease.fence, version=before.version):
             outlived = token is not None and token.version != before.version
             if outlived and isinstance(answer, TokenResponse) and answer.refresh_token:
-                self.discard(tx, connector, answer)  # dropped or connected anew meanwhile
+                # dropped or connected anew meanwhile, perhaps elsewhere
+                self.discard(tx, connector, answer, before.origin)
             return None
         if is_gone:  # there was no set to drop when it happened (K13)
             tokens.drop(tx, token, Event.DEPROVISIONED)
@@ -161,6 +170,7 @@ class Leasing(Safe):
             token = after(token, Event.REFRESHED, now=tx.now, grant=grant)
         else:
             token = refreshing.failed(token, before, answer, tx.now)
+            token = replace(token, reason=IDENTITY_CHANGED) if is_another else token
             token = refreshing.announced(tx, before, token)
             refreshing.troubled(tx, connector, token, answer)
         return judged(self.save(tx, connector, token), tx.now)

@@ -70,7 +70,7 @@ def look(
         return Sight(None, user, Facts(), decide(Facts()))
     step = step_type(vault.programs.registry, connector, request)
     facts = Facts(
-        connector_available=connector.is_available,
+        connector_available=vault.programs.is_usable(connector),
         user_authentication=connector.user_authentication,
         supported=step.user_authentication,
         subject=subject,

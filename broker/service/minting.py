@@ -15,7 +15,7 @@ from broker.domain.tokens import State
 from broker.service import changing, completing
 from broker.service.completing import MESSAGES, Completed
 from broker.service.vault import Vault
-from broker.store import audit, connectors, tokens
+from broker.store import audit, connectors, protected, tokens
 from providers.capabilities import CanTest, Registration, TokenResponse
 from providers.definition import Source
 from providers.errors import ProviderError, Unclassified
@@ -38,14 +38,14 @@ class Minting:
         """
         caller.require("connectors:write")
         db, programs = self.vault.db, self.vault.programs
-        connector, registration = await db.write(self._beginning, caller, connector_id)
+        connector, registration, basis = await db.write(self._beginning, caller, connector_id)
         try:
             answer = await programs.minter(connector.type).mint(registration, None)
             await _look(programs.provider(connector.type), registration, answer)
         except ProviderError as error:
             reason, message = completing.said_of(error, in_full=True)
             return await db.write(_refused, caller, connector, reason, message)
-        return await db.write(self._kept, caller, connector, answer, other_account)
+        return await db.write(self._kept, caller, connector, basis, answer, other_account)
 
     async def confirm(self, caller: Caller, connector_id: str, user_id: str, logon: str) -> None:
         """Let a person be minted for as `logon`, which is not whom it was before.
@@ -58,25 +58,27 @@ class Minting:
 
     def _beginning(
         self, tx: Transaction, caller: Caller, connector_id: str
-    ) -> tuple[Connector, Registration]:
+    ) -> tuple[Connector, Registration, tuple[object, ...]]:
         connector = changing.hold(tx, caller, connector_id, None)
         if self.vault.programs.source(connector, None) is not Source.MINTED:
             raise Conflict("Somebody has to sign in for this connector.", reason="sign-in-needed")
         if connector.state not in rows_c.USED:
             connector = rows_c.after(connector, rows_c.Event.AUTHORIZING, now=tx.now)
             connectors.change(tx, connector)
-        return connector, self.vault.programs.registration(tx, connector, purpose="authorize")
+        registration = self.vault.programs.registration(tx, connector, purpose="authorize")
+        return connector, registration, _basis(tx, connector)
 
     def _kept(
         self,
         tx: Transaction,
         caller: Caller,
         asked: Connector,
+        basis: tuple[object, ...],
         answer: TokenResponse,
         other_account: bool,
     ) -> Completed:
         connector = connectors.get(tx, asked.project, asked.id, lock=True, gone=True)
-        if connector.version != asked.version:
+        if _basis(tx, connector) != basis:
             why = "connector-changed"
             return _refused(tx, caller, connector, why, MESSAGES[why])
         before = tokens.read(tx, asked.project, asked.id, None, lock=True)
@@ -116,6 +118,16 @@ class Minting:
         audit.append(
             tx, caller.project, caller.actor, "authorization.confirmed", connector_id, **about
         )
+
+
+def _basis(tx: Transaction, connector: Connector) -> tuple[object, ...]:
+    """What a token is minted of and for: one of anything else is not kept.
+
+    The version would not do: who clicks twice changes it, and nothing that matters.
+    """
+    stage = rows_c.USED if connector.state in rows_c.USED else connector.state
+    held = protected.of(tx, connector.project, connector.id)
+    return connector.origin, connector.integration, connector.fields, stage, held
 
 
 async def _look(provider: object, registration: Registration, answer: TokenResponse) -> None:

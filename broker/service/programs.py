@@ -11,15 +11,23 @@ from broker.store import audit, protected
 from providers.capabilities import CanMint, Provider, Registration
 from providers.definition import RELAY, Definition, Method, Source
 from providers.errors import HostRefused
-from providers.places import Environment, bound_by
+from providers.places import TWIN, Environment, bound_by
 from providers.registry import Registry
 from providers.secret import Secret
 
 SECRETS = "connector_secrets"
 
 
-class MustEnterAgain(Conflict):
+class Unregistered(Conflict):
+    """A connector cannot introduce itself at its program until an administrator has looked."""
+
+
+class MustEnterAgain(Unregistered):
     """The protected fields were typed for another host; they have to be entered again."""
+
+
+class EnvironmentGone(Unregistered):
+    """The installation offers the connector's environment no more, or none was chosen yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,7 @@ class Programs:
                 "People do not authenticate themselves at a connector of this type.",
                 reason="user-auth-not-supported",
             )
-        if not connector.is_available:
+        if not self.is_usable(connector):
             raise not_now(connector)
 
     def require_sign_in(self, connector: Connector) -> None:
@@ -92,6 +100,15 @@ class Programs:
                 reason="minted",
                 next="Nobody has to sign in: the first step that needs a token has it made.",
             )
+
+    def place(self, connector: Connector) -> Environment | None:
+        """The environment that was chosen; None where the installation offers it no more."""
+        chosen = connector.environment or {}
+        return self.definition(connector.type).environment(str(chosen.get("name", "")))
+
+    def is_usable(self, connector: Connector) -> bool:
+        """Whether steps may ask for it (F1): it is in use, and its environment is there."""
+        return connector.is_available and self.place(connector) is not None
 
     def redirect_uri(self, connector_id: str) -> str:
         """One a connector, so that a code comes back where it was asked for (safety 15)."""
@@ -105,7 +122,8 @@ class Programs:
         """Who we are at the program, with the protected fields that its form shows.
 
         Each opening is in the audit with its purpose (R46). MustEnterAgain where a field was
-        typed for another place (safety 18); `seal.Unreadable` where its key is missing.
+        typed for another place (safety 18), EnvironmentGone; `seal.Unreadable` where its key is
+        missing.
         """
         shown = self.definition(connector.type).shown(connector.integration, connector.answers)
         kept = protected.of(tx, connector.project, connector.id)
@@ -128,7 +146,7 @@ class Programs:
         granted there (safety 18); None where the definition has no such place.
         """
         origin, bound = bound_by(binding)
-        place = _place(self.definition(connector.type), origin)
+        place = _place(self.definition(connector.type), origin, bound.pop(TWIN, None))
         if place is None:
             return None
         known = {"client_id": str(connector.fields.get("client_id", ""))}
@@ -163,10 +181,8 @@ class Programs:
 
     def registered(self, connector: Connector, secrets: Mapping[str, Secret]) -> Registration:
         """Who a connector is at its program, with these protected values; nothing is read."""
-        chosen = connector.environment or {}
-        place = self.definition(connector.type).environment(str(chosen.get("name", "")))
-        if place is None:
-            raise Conflict(
+        if (place := self.place(connector)) is None:
+            raise EnvironmentGone(
                 "The connector has no environment that exists here.", reason="no-environment"
             )
         return Registration(
@@ -198,9 +214,11 @@ def _text(value: object) -> str | None:
     return str(value) if value else None
 
 
-def _place(definition: Definition, origin: str) -> Environment | None:
-    """Which of the environments has that origin."""
+def _place(definition: Definition, origin: str, twin: str | None) -> Environment | None:
+    """Which of the environments has that origin; of several the first, or the one named so."""
     for place in definition.environments:
+        if twin not in (None, place.name):
+            continue
         try:
             found = place.origin_of(None if place.origin else origin)
         except HostRefused:

@@ -1,6 +1,6 @@
 """The program refused a token we gave: it is renewed, or the program is asked about it (K11)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from broker.db.database import Database, Transaction
@@ -12,7 +12,7 @@ from broker.domain.steps import Identity
 from broker.domain.token_states import Event, Verdict, after, verdict
 from broker.domain.tokens import TokenSet
 from broker.service import admitting, refreshing
-from broker.service.programs import MustEnterAgain
+from broker.service.programs import Unregistered
 from broker.service.vault import Vault
 from broker.store import audit, connectors, decisions, tokens
 from broker.store.decisions import Line
@@ -71,7 +71,8 @@ class Rejecting:
         given = _given(tx, caller, decision_id, line)
         user = given.user if given.identity == Identity.USER else None
         token = tokens.read(tx, caller.project, given.connector, user, lock=True)
-        if token is None:
+        connector = connectors.get(tx, caller.project, given.connector, gone=True)
+        if token is None or self.vault.programs.place(connector) is None:
             return Result.IGNORED
         match verdict(token, version=given.token_version or 0, now=tx.now):
             case Verdict.IGNORE:
@@ -89,7 +90,7 @@ class Rejecting:
         try:
             access_token = self.vault.opened(token)
             registration = programs.registration(tx, connector, purpose="rejected")
-        except (MustEnterAgain, Unreadable):
+        except (Unregistered, Unreadable):
             return None
         said = {"purpose": "rejected", "token_version": token.version}
         audit.append(tx, token.project, caller.actor, "token.opened", token.id, **said)
@@ -120,6 +121,7 @@ class Rejecting:
         if is_alive is None:
             return self._expired(tx, caller, token)
         if is_alive:
+            token = self.vault.save(tx, connector, replace(token, vouched=version))
             return _noted(tx, caller, token, Result.KEPT)
         dead = refreshing.announced(tx, token, after(token, Event.REJECTED_AGAIN, now=tx.now))
         self.vault.save(tx, connector, dead)

@@ -9,7 +9,7 @@ from broker.db.database import Database, Transaction
 from broker.db.seal import Unreadable
 from broker.domain.clock import SECOND
 from broker.domain.connectors import Connector
-from broker.service.programs import MustEnterAgain, Programs
+from broker.service.programs import Programs, Unregistered
 from broker.service.working import Later
 from broker.store import connectors
 from broker.store.jobs import Job
@@ -36,7 +36,7 @@ class Revoking:
         if job.project is None or job.secret is None:
             return
         connector, registration = await self.db.write(self._ready, job)
-        provider = self.programs.provider(connector.type)
+        provider = self.programs.registry.find(connector.type)
         if registration is None or not isinstance(provider, CanRevoke):
             return
         try:
@@ -48,16 +48,19 @@ class Revoking:
             log.warning("grant not revoked", connector=connector.id, why=str(error))
 
     def _ready(self, tx: Transaction, job: Job) -> tuple[Connector, Registration | None]:
-        """Who we are where the token was given: with our secret while the connector is still there
-        and has it, for some programs ask who revokes; None once a day is over.
+        """Who we are where the token was given: with our secret while the connector has it, as
+        a deleted one does until then: some programs ask who revokes. None once a day is over, and
+        where the operator's file describes the program no more.
         """
         connector = connectors.get(tx, job.project or "", str(job.data["connector"]), gone=True)
         if tx.now >= int(job.data["until"]):
             log.warning("grant not revoked", connector=connector.id, why="a day is over")
             return connector, None
+        if self.programs.registry.find(connector.type) is None:
+            return connector, None
         given_at = str(job.data["origin"])
         if connector.origin == given_at:
-            with suppress(MustEnterAgain, Unreadable):
+            with suppress(Unregistered, Unreadable):
                 return connector, self.programs.registration(tx, connector, purpose="revoke")
         return connector, self.programs.at(connector, given_at)
 

@@ -80,6 +80,8 @@ class Safe:
             minted=True,
             access=None,
             refresh=None,
+            grant_hash=None,
+            frozen=False,
             expires_at=None,
             retry_at=None,
             origin=connector.origin,
@@ -119,13 +121,18 @@ class Safe:
             token_type=answer.token_type,
             ends_at=now + idle_s * SECOND if idle_s and not is_minted else None,
             minted=is_minted,
+            grant_hash=self.hasher(refresh.reveal()) if refresh else None,
         )
 
-    def discard(self, tx: Transaction, connector: Connector, answer: TokenResponse) -> None:
-        """A grant nobody may have: the provider is told to revoke it (safety 14)."""
+    def discard(
+        self, tx: Transaction, connector: Connector, answer: TokenResponse, place: str | None
+    ) -> None:
+        """A grant nobody may have: the provider at `place`, which gave it, is told to revoke it
+        (safety 14, 18).
+        """
         none = tokens.absent(tx, connector.project, connector.id, None)
         sealed = self.sealed(none, "refresh_token", answer.refresh_token or answer.access_token)
-        tokens.revoke_later(tx, connector.project, connector.id, connector.origin, none.id, sealed)
+        tokens.revoke_later(tx, connector.project, connector.id, place, none.id, sealed)
 
     def save(self, tx: Transaction, connector: Connector, token: TokenSet) -> TokenSet:
         """Keep a set this unit holds, with the time when the background looks at it again.

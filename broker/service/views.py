@@ -112,5 +112,5 @@ def type_shown(definition: Definition) -> dict[str, Any]:
 def _field(field: Field) -> dict[str, Any]:
     """A field of a section; its integrations in the order of the alphabet."""
     said = asdict(field)
-    del said["section"]
+    del said["section"], said["shape"]
     return said | {"integrations": sorted(field.integrations)}

@@ -94,6 +94,16 @@ def sharing(tx: Transaction, connector: Connector, account: str) -> list[Connect
     return [one for one in _SHAPE.each(rows) if _host(one) == host]
 
 
+def in_use(tx: Transaction) -> dict[str, int]:
+    """How many connectors and living drafts there are of each type, in all projects."""
+    sql = """
+        SELECT type, count(*) AS connectors FROM connectors
+         WHERE state <> 'deleted' AND (expires_at IS NULL OR expires_at > :now)
+         GROUP BY type ORDER BY type
+    """
+    return {row["type"]: row["connectors"] for row in tx.all(sql, now=tx.now)}
+
+
 def overdue(tx: Transaction, project: str, limit: int = 100) -> list[Connector]:
     """Drafts that nobody finished within a day, locked (C1)."""
     sql = """

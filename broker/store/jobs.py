@@ -107,6 +107,18 @@ def later(tx: Transaction, job: Job, error: str, *, after: int | None = None) ->
     tx.run(sql, id=job.id, attempt=job.attempt, due=tx.now + wait, error=error)
 
 
+def is_open(tx: Transaction, project: str, kind: str, connector: str) -> bool:
+    """Whether a job of that kind, which names the connector in its data, is still to be done."""
+    sql = """
+        SELECT id FROM jobs
+         WHERE project_id = :project AND kind = :kind AND data LIKE :named
+           AND done_at IS NULL AND dead_at IS NULL
+         LIMIT 1
+    """
+    named = f'%"connector":"{connector}"%'
+    return tx.find(sql, project=project, kind=kind, named=named) is not None
+
+
 def hurry(tx: Transaction, project: str, once: str) -> None:
     """Let the open job of that name be claimed now, also where somebody has it: a lease is over."""
     sql = """

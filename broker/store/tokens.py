@@ -120,6 +120,29 @@ def holder(tx: Transaction, project: str, connector_id: str, account: str) -> st
     return str(row["user_id"]) if row else None
 
 
+def brought_by(tx: Transaction, project: str, connector_id: str, grant_hash: str) -> str | None:
+    """Who brought the refresh token of that hash there; their id, "" for the connector user."""
+    sql = """
+        SELECT user_id FROM tokens
+         WHERE project_id = :project AND connector_id = :connector AND grant_hash = :hash
+    """
+    row = tx.find(sql, project=project, connector=connector_id, hash=grant_hash)
+    return str(row["user_id"]) if row else None
+
+
+def outdate_minted(tx: Transaction, project: str, connector_id: str) -> None:
+    """What tokens were minted of is another thing now: each is minted again when it is asked for.
+
+    A new version, so that no answer to what was sent before is kept.
+    """
+    sql = """
+        UPDATE tokens SET version = version + 1, lease_until = NULL, retry_at = NULL,
+               state = CASE WHEN state = 'valid' THEN 'expired' ELSE state END
+         WHERE project_id = :project AND connector_id = :connector AND minted = 1
+    """
+    tx.run(sql, project=project, connector=connector_id)
+
+
 def of_connector(
     tx: Transaction, project: str, connector_id: str, *, after: str = "", limit: int = 50
 ) -> list[TokenSet]:

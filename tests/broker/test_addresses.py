@@ -34,6 +34,8 @@ def test_loopback_is_this_machine(host: str, is_ours: bool) -> None:
         ("a=socks5://10.1.0.9", "an origin is needed"),
         ("a=http://user:pw@10.1.0.9:3128", "no user"),
         ("a=http://10.1.0.9:3128/path", "no path"),
+        ("a=http://x:99999", "an origin is needed"),
+        ("a=http://[x]:1", "an origin is needed"),
     ],
 )
 def test_a_relay_has_a_name_and_an_origin(text: str, why: str) -> None:

@@ -48,6 +48,31 @@ async def test_a_mail_server_that_is_none_is_refused(
     assert "canary" not in str(caught.value)
 
 
+async def test_a_program_in_use_stays_described(database_url: str) -> None:
+    """BROKER_PROGRAMS: what connectors are made of is missed at the start, in one line a type."""
+    said = settings(database_url)
+    used = """
+        INSERT INTO connectors (id, project_id, name, name_key, type, state, created_by,
+                                created_at, changed_at)
+        VALUES ('con_1', 'prj_1', 'T', 't', 'tickets', 'connected', 'x', 0, 0)
+    """
+    async with faces(database_url) as one:
+        await one.broker.db.write(lambda tx: tx.run(used))
+    with pytest.raises(Misconfigured) as refused:
+        async with wiring.opened(said, "http://127.0.0.1:8080"):
+            pytest.fail("it opened")
+    [told] = refused.value.problems
+    assert told == (
+        "BROKER_PROGRAMS describes no program tickets, and connectors of that type are there: 1."
+        " Bring it back, delete them, then remove it."
+    )
+    db = await bootstrap.connected(said)
+    await db.write(lambda tx: tx.run("UPDATE connectors SET state = 'deleted'"))
+    await db.close()
+    async with wiring.opened(said, "http://127.0.0.1:8080"):
+        pass
+
+
 async def test_a_place_without_a_folder_is_named(tmp_path: Path) -> None:
     """A database that cannot be opened is a setting to correct."""
     with pytest.raises(Misconfigured, match="cannot be opened: No such file or directory"):

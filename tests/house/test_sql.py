@@ -22,6 +22,7 @@ UNNAMED = {
     "callers.py:find_session": "the cookie's keyed hash is all a browser shows",
     "callers.py:end_session": "by the keyed hash of the cookie in hand",
     "callers.py:use_ticket": "by the keyed hash of the one-time secret in hand",
+    "connectors.py:in_use": "the programs are the installation's, over all projects",
     "directories.py:by_id": "a request without a valid token names a directory and no project",
     "directories.py:is_due": "the worker begins what is due in every project",
     "directories.py:claim_due": "the worker begins what is due in every project",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -17,6 +17,7 @@ from broker.demo.grants import App
 from broker.demo.oauth import Program
 from tests.broker.demo.visiting import signer
 from tests.canaries import HANDED, planted
+from tests.engines import connect
 from tests.journeys.stage import KIM, ROBOT, Stage, stage
 from tests.waiting import until
 
@@ -209,6 +210,37 @@ async def _disconnected(at: Journey, kim: dict[str, str]) -> None:
         await until(lambda: not living())
     else:
         assert living() == 1
+
+
+async def test_deleted_it_ends_at_the_program_too(database_url: str, tmp_path: Path) -> None:
+    """C11, K12, RFC 7009 §2.1: a program that asks who revokes is told by our secret, which is
+    erased behind that: nobody's token works there any more.
+    """
+    kind = SIGNED_IN[-1]
+    async with journey(tmp_path, database_url, kind) as at:
+        await authorize(at)
+        kim = {"user_id": await at.on.push(KIM)}
+        assert (await at.user_authentication()).status_code == 200
+        asked = await at.decided(kim, interactive=True)
+        await at.connect(asked["link"]["url"])
+        mine = (await at.decided(kim))["credential"]
+        assert KIM.user_name in await at.sees(mine)
+        path = f"{at.on.broker.base_url}/v1/connectors/{at.connector}"
+        deleted = await at.on.admin.client.delete(
+            path, params={"name": "The program"}, headers={"if-match": "*"}
+        )
+        assert deleted.status_code == 204, deleted.text
+        await until(lambda: not at.program.state.living())
+        with pytest.raises(AssertionError, match="invalid_token"):
+            await at.sees(mine)
+        async with AsyncExitStack() as stack:
+            db = await connect(database_url)
+            stack.push_async_callback(db.close)
+
+            async def forgotten() -> bool:
+                return not await db.read(lambda tx: tx.all("SELECT field FROM connector_secrets"))
+
+            await until(forgotten)
 
 
 async def test_high_trust(database_url: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from providers.definition import RELAY, Definition, Kind, Section, Source
 from providers.places import origin_of_url
@@ -113,6 +114,10 @@ def _program_problems(definition: Definition) -> Iterator[str]:
         for pattern in place.answers:
             if "." not in pattern.rpartition("*")[2].strip("."):
                 yield f"environment {place.name}: {pattern} trusts anybody's host (safety 19)"
+    for one, other in combinations(definition.environments, 2):
+        told_apart = one.origin == other.origin and definition.twin(other.name)
+        if one.meets(other) and not told_apart:
+            yield f"environments {one.name}, {other.name}: they share an origin (safety 18)"
     if not 0 < definition.assumed_lifetime_s < definition.keep_alive_s:
         yield "a token lives shorter than the keep-alive, and longer than no time"
 

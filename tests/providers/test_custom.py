@@ -247,6 +247,25 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         _place(origin="https://a.example", api="http://b.example"),
         "/programs/0/environments/0",
     ),
+    "two environments share an origin": (
+        lambda one: one["environments"].extend(
+            {"name": name, "label": name, "origin": "https://a.example", "path": f"/{name}"}
+            for name in ("x", "y")
+        ),
+        "/programs/0/environments: x and y share",
+    ),
+    "an origin among typed hosts": (
+        lambda one: one.update(
+            environments=[
+                {"name": "x", "label": "X", "origin": "https://a.b.example"},
+                {"name": "y", "label": "Y", "hosts": ["*.b.example"], "api": "https://c.example"},
+            ]
+        ),
+        "/programs/0/environments: x and y share",
+    ),
+    "scopes without a separator": (_speech(separator=""), "/programs/0/speech/separator"),
+    "a scheme that is two words": (_speech(scheme="Bearer x"), "/programs/0/speech/scheme"),
+    "a scheme that breaks a header": (_speech(scheme="A\r\nB"), "/programs/0/speech/scheme"),
     "any host at all": (_place(hosts=["*"]), "too wide"),
     "a whole top-level domain": (_place(hosts=["*.com"]), "too wide"),
     "any answer at all": (_place(origin="https://a.example", answers=["*.*"]), "too wide"),
@@ -255,6 +274,10 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "/programs/0/environments/0",
     ),
     "a field twice": (_field(name="client_id"), "/programs/0/fields"),
+    **{
+        f"a field like the hole {name}": (_field(name=name), f"/programs/0/fields: {name}")
+        for name in ("base", "host", "api", "base_url")
+    },
     "the operator's own field": (_field(name="relay"), "/programs/0/fields"),
     "a field with a blank": (_field(name="a b"), "/programs/0/fields"),
     "a field in no section": (_field(section="relay"), "/programs/0/fields/1/section"),
@@ -285,6 +308,27 @@ def test_a_mistake_is_told_with_its_place(
         assert each.startswith(f"{file}, ")
         assert each.endswith(".")
         assert ";" in each
+
+
+def test_a_key_stands_once_in_an_object(tmp_path: Path) -> None:
+    """RFC 8259 §4: of two values for one key, neither is taken for what was meant."""
+    text = orjson.dumps(GOOD).replace(b'"token":', b'"token":"https://evil.example/t","token":', 1)
+    [told] = problems(written(tmp_path, text))
+    assert told.endswith("/programs/0/speech/token: it is there twice; keep one.")
+
+
+def test_what_stands_in_a_path_is_no_dots(tmp_path: Path) -> None:
+    """RFC 3986 §3.3: dots alone would climb; the form refuses them before an address is made."""
+
+    def tenants(one: dict[str, Any]) -> None:
+        one["speech"]["authorize"] = "{base}/{tenant}/authorize"
+        one["fields"] = [{"name": "tenant", "label": "Tenant", "required": True}]
+
+    fields = custom.load(written(tmp_path, changed(tenants)))[0].definition.fields
+    tenant = next(one for one in fields if one.name == "tenant")
+    assert [tenant.misshapen(each) is None for each in ("acme", "..", ".", "a..", "...")] == [
+        True, False, False, True, True
+    ]  # fmt: skip
 
 
 def test_two_programs_are_two_kinds(tmp_path: Path) -> None:

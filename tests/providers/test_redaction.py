@@ -32,6 +32,16 @@ def test_words_lose_what_nobody_should_read(said: object, kept: str) -> None:
     assert redaction.text(said, [Secret("hunter2"), Secret("")]) == kept
 
 
+@pytest.mark.parametrize("echo", ["p@ss w/rd!", "p%40ss+w%2Frd%21", "p%40ss%20w/rd%21"])
+def test_what_was_sent_is_known_in_every_form(echo: str) -> None:
+    """A program echoes the form as it was posted, or the address: the secret is in none of them."""
+    sent = [Secret("p@ss w/rd!")]
+    assert (
+        redaction.text(f"bad request: password={echo}&x=1", sent) == "bad request: password=***&x=1"
+    )
+    assert redaction.code("p.1%21", [Secret("p.1!")]) == "unreadable"
+
+
 @given(st.text(max_size=2000))
 def test_words_are_one_short_line(said: str) -> None:
     """Whatever a program says becomes at most 300 printable characters."""

@@ -22,6 +22,12 @@ def test_the_text_names_microseconds_and_utc() -> None:
     assert clock.rfc3339(1_500_000) == "1970-01-01T00:00:01.500000Z"
 
 
+@given(st.integers(min_value=-(2**63), max_value=2**63 - 1))
+def test_whatever_is_stored_has_a_text(instant: int) -> None:
+    """An answer never fails for a time it holds: beyond the calendar it is the calendar's end."""
+    assert clock.micros(clock.rfc3339(instant)) == min(max(instant, clock.EARLIEST), clock.LATEST)
+
+
 def test_an_offset_is_understood() -> None:
     """Another offset names the same instant."""
     assert clock.micros("1970-01-01T02:00:01+02:00") == clock.SECOND

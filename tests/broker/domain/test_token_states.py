@@ -166,6 +166,54 @@ def test_k4_what_a_grant_does_not_say_is_kept() -> None:
     assert happen(pinned, Event.REFRESHED).account == "00D/001"
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "kept"),
+    [("a", "a", True), ("a", "b", False), ("a", None, False), (None, "b", False)],
+)
+def test_k2_a_sign_in_keeps_no_others_refresh_token(
+    before: str | None, now: str | None, kept: bool
+) -> None:
+    """K2, safety 17: one that brings none keeps the old one where both are known to be of the same
+    account, and nowhere else.
+    """
+    held = token(State.VALID, account=before, grant_hash="hash")
+    grant = Grant(b"new", None, NOW + HOUR, account=now)
+    result = after(held, Event.CONNECTED, now=NOW, grant=grant)
+    assert (result.refresh, result.grant_hash) == ((b"refresh", "hash") if kept else (None, None))
+
+
+@pytest.mark.parametrize(
+    ("event", "brought", "expected"),
+    [
+        (Event.CONNECTED, "new", "new"),
+        (Event.REFRESHED, "old", "old"),
+        (Event.REFRESHED, "new", None),
+    ],
+)
+def test_a_rotated_refresh_token_is_nobodys_to_bring(
+    event: Event, brought: str, expected: str | None
+) -> None:
+    """Safety 17: the hash is that of the refresh token that was brought, until it is another."""
+    grant = replace(GRANT, grant_hash=brought)
+    result = after(token(State.VALID, grant_hash="old"), event, now=NOW, grant=grant)
+    assert result.grant_hash == expected
+
+
+@pytest.mark.parametrize("event", [Event.CONNECTED, Event.DISCONNECTED, Event.DEPROVISIONED])
+def test_frozen_ends_with_the_grant(event: Event) -> None:
+    """d.29: what is signed in for anew is renewed here, what is dropped by nobody."""
+    result = happen(token(State.VALID, frozen=True, grant_hash="hash"), event)
+    assert (result.frozen, result.grant_hash) == (False, None)
+
+
+def test_k11_the_programs_word_holds_for_a_version() -> None:
+    """K11: what the program itself called good is not asked about again; its successor is."""
+    kept = token(State.VALID, rejected_at=NOW - MINUTE, vouched=4)
+    assert verdict(kept, version=4, now=NOW) is Verdict.IGNORE
+    renewed = replace(kept, version=5)
+    assert verdict(renewed, version=5, now=NOW) is Verdict.ASK_PROVIDER
+
+
 def test_k5_one_lease_at_a_time() -> None:
     """K5, promise 1: a lease raises the fence and leaves its trace; nobody gets a second one."""
     first = leased(token(State.EXPIRED), journal="hash", until=NOW + SECOND, now=NOW)

@@ -119,6 +119,13 @@ def test_expired_without_a_refresh_token_it_is_dead() -> None:
     assert not replace(TOKEN, refresh=None).is_dead(NOW)
 
 
+def test_a_frozen_one_that_is_over_is_dead() -> None:
+    """F8, d.29: it is renewed elsewhere, so only the person or the cut-over makes it usable."""
+    frozen = replace(TOKEN, frozen=True)
+    assert frozen.is_dead(NOW + HOUR)
+    assert not frozen.is_dead(NOW)
+
+
 @pytest.mark.parametrize(("until", "leased"), [(None, False), (NOW, False), (NOW + 1, True)])
 def test_a_lease_ends(until: int | None, leased: bool) -> None:
     """K5: a lease holds until its end, and no longer, whoever died."""

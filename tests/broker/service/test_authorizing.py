@@ -21,7 +21,8 @@ from broker.domain.pauses import Pause
 from broker.domain.pauses import State as PauseState
 from broker.domain.tokens import State as TokenState
 from broker.domain.users import License, Status, SuspendedBy, User
-from broker.store import connectors, links, pauses, tokens, users
+from broker.service.revoking import Revoking
+from broker.store import connectors, jobs, links, pauses, tokens, users
 from tests.broker.service import outside
 from tests.broker.service.outside import KIM, ROBOT, Outside
 from tests.clocks import MovableClock
@@ -379,6 +380,36 @@ async def test_the_connector_user_changes_only_on_confirmation(world: Outside) -
     assert (await world.token(id, None)).account_display == ANA
     said = await world.rows("SELECT id FROM events WHERE type = 'connector.account_changed'")
     assert len(said) == 1
+
+
+async def test_another_account_takes_nothing_of_the_one_before(world: Outside) -> None:
+    """K2, safety 14, 17: signed in as another account that brings no refresh token: the old one is
+    not its, so it is dropped, and revoked where it was given.
+    """
+    id = await world.connector()
+    before = world.programs.salesforce.living()
+    link = await world.connecting.authorize(world.administrator, id, other_account=True)
+    answer = await world.sent(link, world.administrator, ANA, grants="api id")
+    assert (await world.bring(answer, world.administrator)).ok
+    token = await world.token(id, None)
+    assert (token.account_display, token.refresh) == (ANA, None)
+    job = await world.db.write(jobs.claim)
+    assert job is not None
+    await Revoking(world.db, world.vault.programs).revoke(job)
+    assert not [one for one in before if one in world.programs.salesforce.living()]
+
+
+async def test_the_same_account_confirmed_keeps_its_grant(world: Outside) -> None:
+    """C8: an administrator allowed another account, and it is the one before: nothing is revoked,
+    and a refresh token that did not come anew is kept.
+    """
+    id = await world.connector()
+    before = await world.token(id, None)
+    link = await world.connecting.authorize(world.administrator, id, other_account=True)
+    answer = await world.sent(link, world.administrator, ROBOT, grants="api id")
+    assert (await world.bring(answer, world.administrator)).ok
+    assert (await world.token(id, None)).refresh == before.refresh
+    assert await world.rows("SELECT id FROM jobs WHERE kind = 'revoke'") == []
 
 
 async def test_a_return_url_has_to_be_registered(world: Outside) -> None:

@@ -227,7 +227,7 @@ async def test_c11_deleting_while_a_refresh_runs(world: Outside, clock: MovableC
 async def test_c11_made_again_the_next_day_it_inherits_nothing(
     world: Outside, clock: MovableClock
 ) -> None:
-    """C11, R63: the name and the one place are free; a new id, no secret and nobody's grant."""
+    """C11, R63: the name and the one place are free; a new id, and nobody's grant or secret."""
     old = await world.connector()
     kim = await world.person()
     await world.authorized(kim, old)
@@ -235,7 +235,8 @@ async def test_c11_made_again_the_next_day_it_inherits_nothing(
     clock.advance(DAY)
     new = await world.draft(fields={"client_id": "x", "button_object": "Account"})
     assert new != old
-    assert await world.rows("SELECT field FROM connector_secrets") == []
+    sql = "SELECT field FROM connector_secrets WHERE connector_id = :new"
+    assert await world.rows(sql, new=new) == []
     rows = await world.rows("SELECT connector_id FROM tokens WHERE state <> 'revoked'")
     assert rows == []
     assert (await world.connecting.get(world.administrator, new)).missing == (

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from broker.db.seal import Seal
 from broker.demo.grants import Code
 from broker.domain.clock import DAY, HOUR, SECOND, rfc3339
 from broker.domain.errors import Conflict, Forbidden, Invalid
@@ -15,6 +18,8 @@ from broker.domain.tokens import State
 from broker.domain.users import License, Status, SuspendedBy
 from broker.service.granting import Granting
 from broker.service.importing import Importing
+from broker.service.vault import Vault
+from tests.broker.service import kinds
 from tests.broker.service.outside import KIM, Outside
 from tests.clocks import MovableClock
 
@@ -61,8 +66,8 @@ async def test_each_item_has_its_own_result(world: Outside) -> None:
 async def test_a_frozen_grant_is_served_and_never_refreshed(
     world: Outside, clock: MovableClock
 ) -> None:
-    """d.29: while the other side still refreshes it, ours is read only; the same item without
-    `frozen` cuts over.
+    """d.29: while the other side still refreshes it, ours is read only, and no good once it is over
+    (F8: the person may sign in); the same item without `frozen` cuts over.
     """
     id, user = await world.connector(), await world.person()
     item = {"subject": {"user_id": user.id}, **grant(world), "access_token": "theirs"}
@@ -70,7 +75,7 @@ async def test_a_frozen_grant_is_served_and_never_refreshed(
     await imported(world, id, item | {"frozen": True, "expires_at": ends})
     assert (await world.vault.refreshed(world.project, id, user.id)).token is Token.USABLE
     clock.advance(2 * HOUR)
-    assert (await world.vault.refreshed(world.project, id, user.id)).token is Token.TRANSIENT
+    assert (await world.vault.refreshed(world.project, id, user.id)).token is Token.NOT_USABLE
     assert world.programs.salesforce.calls["refresh"] == 0
     await imported(world, id, item | {"expires_at": ends})
     assert (await world.vault.refreshed(world.project, id, user.id)).token is Token.USABLE
@@ -101,6 +106,67 @@ async def test_one_refresh_token_is_one_persons(world: Outside) -> None:
     ]
 
 
+async def test_a_grant_of_one_request_is_known_in_the_next(world: Outside) -> None:
+    """Safety 17: the same refresh token sent for somebody else in another request, also in the same
+    moment, is refused; sent for whose it is, it is kept.
+    """
+    id, user = await world.connector(), await world.person()
+    amara = await world.person("amara.okafor@acme.example")
+    same = grant(world)
+    both = [{"subject": {"user_id": one.id}, **same} for one in (user, amara)]
+    results = await asyncio.gather(*(imported(world, id, item) for item in both))
+    assert sorted(one["result"] for [one] in results) == ["duplicate-grant", "imported"]
+    again = [(await imported(world, id, item))[0]["result"] for item in both]
+    assert sorted(again) == ["duplicate-grant", "kept"]
+
+
+async def test_what_cannot_be_read_now_is_not_replaced(world: Outside) -> None:
+    """K16, promise 12: the key is missing, so nobody knows what there is: it stays, and the result
+    says what to do.
+    """
+    id, user = await world.connector(), await world.person()
+    before = await world.authorized(user, id)
+    programs = replace(world.vault.programs, seal=Seal({"k2": b"2" * 32}))
+    blind = Vault(world.db, world.vault.hasher, programs)
+    item = {"subject": {"user_id": user.id}, **grant(world)}
+    importing = Importing(world.db, blind)
+    [result] = await importing.grants(world.key("grants:write"), id, [item])
+    said = result.rendered()
+    assert (said["result"], "whose key is missing" in str(said["detail"])) == ("kept", True)
+    token = await world.token(id, user.id)
+    assert (token.state, token.refresh) == (State.UNREADABLE, before.refresh)
+
+
+async def test_a_sign_in_takes_nothing_of_a_frozen_grant(world: Outside) -> None:
+    """d.29, K2: nobody knows whose the frozen one is: signed in without a refresh token, none is
+    kept, and nothing is frozen any more. The other side has the old one still: it is not revoked.
+    """
+    id, user = await world.connector(), await world.person()
+    item = {"subject": {"user_id": user.id}, **grant(world), "access_token": "theirs"}
+    await imported(world, id, item | {"frozen": True})
+    caller = await world.session(user)
+    answer = await world.sent(
+        await world.link(user, id), caller, "amara.okafor@acme.example", grants="api id"
+    )
+    assert (await world.bring(answer, caller)).ok
+    token = await world.token(id, user.id)
+    assert (token.state, token.refresh, token.frozen) == (State.VALID, None, False)
+    assert await world.rows("SELECT id FROM jobs WHERE kind = 'revoke'") == []
+
+
+async def test_what_is_brought_along_knows_where_its_api_is(world: Outside) -> None:
+    """F6: where the program's definition says where the API is, the first step is told so, though
+    no answer of the program has come yet.
+    """
+    id = await world.connected(await kinds.draft(world, kinds.sharepoint_online(world)))
+    user = await world.person()
+    [result] = await imported(world, id, {"subject": {"user_id": user.id}, "refresh_token": "r"})
+    assert result["result"] == "imported"
+    token, own = await world.token(id, user.id), await world.token(id, None)
+    assert own.base_url is not None
+    assert token.base_url == own.base_url
+
+
 async def test_a_pin_that_ended_does_not_stand_in_the_way(world: Outside) -> None:
     """Safety 17, K12: a person disconnected, somebody else connected that account: what is brought
     along for the first is kept, with no account pinned yet.
@@ -122,7 +188,7 @@ async def test_an_end_is_believed_within_reason(
     world: Outside, ends: timedelta, is_usable: bool
 ) -> None:
     """c.2 "import with expires_at in the past": it is renewed before anybody uses it; "> 1 year"
-    is a year. A frozen one that is over waits for the cut-over, and nobody is asked to sign in.
+    is a year. A frozen one that is over is no good until the cut-over.
     """
     id, user = await world.connector(), await world.person()
     now = await world.db.read(lambda tx: tx.now)
@@ -132,7 +198,7 @@ async def test_an_end_is_believed_within_reason(
     assert (result["result"], "without `frozen`" in result["next"]) == ("frozen", True)
     token = await world.token(id, user.id)
     assert token.is_usable(now) is is_usable
-    assert not token.is_dead(now)
+    assert token.is_dead(now) is not is_usable
     assert token.expires_at is not None
     assert token.expires_at <= now + 366 * DAY
     await imported(world, id, item | {"expires_at": said})
@@ -147,6 +213,9 @@ async def test_an_end_is_believed_within_reason(
         ({"refresh_token": 7}, "/0/refresh_token", None),
         ({"refresh_token": ""}, "/0/refresh_token", None),
         ({"refresh_token": "r", "expires_at": "soon"}, "/0/expires_at", None),
+        ({"refresh_token": "r", "expires_at": "0001-01-01T00:00:00+14:00"}, "/0/expires_at", None),
+        ({"refresh_token": "r", "expires_at": "1999-12-31T23:59:59Z"}, "/0/expires_at", None),
+        ({"refresh_token": "r", "expires_at": "9999-12-31T23:59:59-14:00"}, "/0/expires_at", None),
         ({"refresh_token": "r", "frozen": "yes"}, "/0/frozen", None),
     ],
 )

@@ -23,6 +23,15 @@ async def test_unknown_connector(at: World) -> None:
         assert answer.decision.row == "F1"
 
 
+async def test_an_environment_that_is_gone(at: World) -> None:
+    """F1: what the installation offers no more cannot be asked for, even with a token at hand."""
+    connector = await at.connector(**END, environment={"name": "gone"})
+    user = await at.person(KIM)
+    await at.connect(connector, user)
+    answer = await at.resolving.resolve(await at.key(), asked({"user_id": user.id}))
+    assert answer.decision.row == "F1"
+
+
 @pytest.mark.parametrize(
     ("subject", "row"),
     [

@@ -9,6 +9,7 @@ import httpx
 import orjson
 import pytest
 
+from broker.db.database import Transaction
 from broker.demo.sharepoint import sid
 from broker.domain.callers import Caller, Kind
 from broker.domain.clock import DAY, MINUTE
@@ -18,14 +19,17 @@ from broker.domain.errors import Conflict, Forbidden, NotFound
 from broker.domain.steps import Token
 from broker.domain.tokens import State, TokenSet
 from broker.domain.users import License, Status, SuspendedBy, User
+from broker.service.connecting import Connecting
+from broker.service.forms import Said
 from broker.service.leasing import Lease
 from broker.service.managing import Managing
 from broker.service.minting import Minting
 from broker.service.pausing import Pausing
 from broker.service.vault import Vault
 from broker.store import connectors, logons, tokens
+from providers.capabilities import Registration
 from tests.clocks import MovableClock
-from tests.farm import CLIENT, SUFFIX, at_the_farm, high_trust, known
+from tests.farm import CLIENT, SUFFIX, at_the_farm, high_trust, known, signed
 from tests.stepping import END, KIM, PAUSE, World
 
 AUTHORIZING = {"state": ConnectorState.AUTHORIZING}
@@ -273,6 +277,72 @@ async def test_c8_another_account_asks_first(at: World, farm: Connector) -> None
     assert (done.ok, done.reason) == (False, "other-account")
     assert (await minting.connector_user(administrator, farm.id, other_account=True)).ok
     assert await said(at) == ["connector.account_changed None"]
+
+
+async def test_of_two_clicks_one_counts(at: World) -> None:
+    """C3, C4: the other click begins the same once more; nothing that matters is another thing."""
+
+    class Clicked(Minting):
+        def _beginning(
+            self, tx: Transaction, caller: Caller, connector_id: str
+        ) -> tuple[Connector, Registration, tuple[object, ...]]:
+            begun = Minting._beginning(self, tx, caller, connector_id)
+            Minting._beginning(self, tx, caller, connector_id)
+            return begun
+
+    farm = await high_trust(at, **AUTHORIZING)
+    done = await Clicked(at.vault).connector_user(await at.administrator(), farm.id)
+    assert done.ok, done
+    kept = await at.db.read(connectors.get, at.project, farm.id)
+    assert kept.state is ConnectorState.AUTHORIZED
+
+
+async def test_r23_what_was_minted_of_the_old_secret_is_minted_again(
+    at: World, farm: Connector, kim: User
+) -> None:
+    """R23, R45: a protected field typed anew: nobody is given what was made of the one before, nor
+    what is made of it in this very moment.
+    """
+    await at.vault.refreshed(at.project, farm.id, kim.id)
+    key, typed = (at.project, farm.id, kim.id), Said(fields={"private_key": signed()[1]})
+    changing = Connecting(at.db, at.vault)
+    await changing.configure(await at.administrator(), farm.id, typed)
+    assert (await held(at, farm, kim)).state is State.EXPIRED
+    lease = await at.db.write(at.vault.leased, key, "refresh")
+    assert isinstance(lease, Lease)
+    await changing.configure(await at.administrator(), farm.id, typed)
+    answer = await at.programs.minter(farm.type).mint(lease.registration, lease.person)
+    assert await at.db.write(at.vault.answered, lease, answer) is None
+    assert (await held(at, farm, kim)).state is State.EXPIRED
+    assert (await at.vault.refreshed(*key)).token is Token.USABLE
+
+
+async def test_t1_another_account_is_not_slipped_in(
+    at: World, farm: Connector, clock: MovableClock
+) -> None:
+    """T1, C7, C8: the connector user is minted as another account: the connector needs to be
+    authorized again, and only an administrator lets the new one through; both are announced.
+    """
+    minting, administrator = Minting(at.vault), await at.administrator()
+    assert (await minting.connector_user(administrator, farm.id)).ok
+    kept = await at.db.read(connectors.get, at.project, farm.id)
+    other = CLIENT.replace("a", "b")
+    await at.setting(kept, fields={**farm.fields, "client_id": other})
+    clock.advance(6 * MINUTE)
+    assert (await at.vault.refreshed(at.project, farm.id, None)).token is Token.NOT_USABLE
+    token = await held(at, farm, None)
+    assert (token.state, token.reason) == (State.NEEDS_REAUTH, "identity-changed")
+    assert token.account == CLIENT
+    kept = await at.db.read(connectors.get, at.project, farm.id)
+    assert (kept.state, kept.reason) == (ConnectorState.NEEDS_REAUTH, "identity-changed")
+    assert (await minting.connector_user(administrator, farm.id)).reason == "other-account"
+    assert (await minting.connector_user(administrator, farm.id, other_account=True)).ok
+    assert (await held(at, farm, None)).account == other
+    assert await said(at) == [
+        "connector.failing identity-changed",
+        "connector.recovered None",
+        "connector.account_changed None",
+    ]
 
 
 async def test_usable_says_why_not(at: World, farm: Connector, kim: User) -> None:

@@ -98,6 +98,20 @@ async def test_the_second_within_ten_minutes_is_asked_at_the_program(told: Told)
     assert (await told.resolve()).decision.row == "F6"
 
 
+async def test_k11_what_the_program_calls_good_is_asked_once(
+    told: Told, clock: MovableClock
+) -> None:
+    """K11 "one report per version": its word counts for that version; nobody is asked again."""
+    second = await told.twice()
+    assert await told.reject(second) is Result.KEPT
+    before = told.asked_about()
+    for _ in range(2):
+        assert await told.reject(second) is Result.IGNORED
+        clock.advance(11 * MINUTE)
+    assert told.asked_about() == before
+    assert (await told.token()).state is State.VALID
+
+
 async def test_a_program_that_knows_it_no_more_ends_it(told: Told) -> None:
     """K11: the program itself says inactive: needs_reauth(rejected_by_resource), said once; with
     E on and nobody there the step ends as for any dead grant (R28).

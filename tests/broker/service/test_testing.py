@@ -14,13 +14,16 @@ import respx
 from broker.demo.grants import App
 from broker.domain.clock import SECOND
 from broker.domain.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
+from broker.domain.tokens import TokenSet
 from broker.service import testing
 from broker.service.forms import Said
 from broker.service.testing import MOST, Outcome
+from broker.service.vault import Vault
 from providers import errors
 from providers.capabilities import Finding, Report
 from providers.egress import Egress
 from providers.registry import Registry
+from providers.secret import Secret
 from tests.broker.service.outside import CLIENT_ID, CLIENT_SECRET, KIM, ROBOT, Outside
 from tests.canaries import planted
 from tests.clocks import MovableClock
@@ -260,6 +263,32 @@ async def test_a_connector_without_a_grant_cannot_be_checked(world: Outside) -> 
     with pytest.raises(Conflict) as refused:
         await of(world).check(world.administrator, id)
     assert refused.value.reason == "authorization-needed"
+
+
+@pytest.mark.parametrize("moved", [False, True])
+async def test_a_token_is_shown_to_no_other_place(world: Outside, moved: bool) -> None:
+    """Safety 18: changed while its token was fetched, or a token of another place: nobody is asked
+    with what does not belong together.
+    """
+
+    class Overtaken(Vault):
+        async def usable(
+            self, project: str, connector_id: str, user_id: str | None
+        ) -> tuple[TokenSet, Secret]:
+            token, access = await Vault.usable(self, project, connector_id, user_id)
+            if moved:
+                return replace(token, origin="https://elsewhere.example"), access
+            said = Said(description="changed")
+            await world.connecting.configure(world.administrator, connector_id, said)
+            return token, access
+
+    id = await world.connector()
+    vault = Overtaken(world.db, world.vault.hasher, world.vault.programs)
+    calls = dict(world.programs.salesforce.calls)
+    with pytest.raises(Conflict) as refused:
+        await testing.Testing(world.db, vault).check(world.administrator, id)
+    assert refused.value.reason == "connector-changed"
+    assert dict(world.programs.salesforce.calls) == calls
 
 
 async def test_a_check_that_fails_changes_no_state(world: Outside) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+import orjson
 import pytest
 
 from broker.db.seal import Seal
@@ -17,11 +18,15 @@ from broker.domain.token_states import Event, after
 from broker.domain.tokens import State, TokenSet
 from broker.domain.users import User
 from broker.service.forms import Said
+from broker.service.leasing import Lease
 from broker.service.programs import Programs
 from broker.service.refreshing import Standing
 from broker.service.vault import Vault
 from broker.store import connectors, tokens
+from providers.capabilities import TokenResponse
+from providers.secret import Secret
 from tests.broker.service.outside import KIM, ROBOT, Outside
+from tests.canaries import planted
 from tests.clocks import MovableClock
 from tests.waiting import until
 
@@ -337,6 +342,26 @@ async def test_a_person_deprovisioned_during_a_refresh_keeps_nothing(
     assert (token.state, token.reason) == (State.REVOKED, "deprovision")
     assert (token.access, token.refresh) == (None, None)
     assert len(await world.rows("SELECT id FROM jobs WHERE kind = 'revoke'")) == 2
+
+
+async def test_a_late_answer_goes_back_to_where_it_came_from(
+    world: Outside, kim: User, clock: MovableClock
+) -> None:
+    """Safety 18, C9: the connector went elsewhere while the provider was asked: what it gave is
+    revoked there, and the new place never sees it.
+    """
+    clock.advance(3 * HOUR)
+    here = await connector(world)
+    lease = await world.db.write(world.vault.leased, (world.project, here.id, kim.id), "refresh")
+    assert isinstance(lease, Lease)
+    await world.db.write(tokens.drop_connector, world.project, here.id, "connector-changed")
+    await world.db.write(connectors.change, replace(here, origin="https://elsewhere.example"))
+    late = Secret(planted("late"))
+    answer = TokenResponse(late, late, None, (), None, None)
+    assert await world.db.write(world.vault.answered, lease, answer) is None
+    jobs = await world.rows("SELECT data FROM jobs WHERE kind = 'revoke'")
+    assert len(jobs) == 3
+    assert {orjson.loads(row["data"])["origin"] for row in jobs} == {here.origin}
 
 
 async def test_a_missing_key_is_unreadable_and_heals(world: Outside, kim: User) -> None:

@@ -44,6 +44,7 @@ async def test_what_is_kept_comes_back(db: Database) -> None:
         "reason": "why", "missing_scopes": ("chatter",), "base_url": "https://acme.example",
         "claims": "{}", "frozen": True, "fence": 3, "lease_until": 4, "journal": "hash",
         "failures": 2, "retry_at": 5, "unclassified": 1, "unclassified_since": 6, "rejected_at": 7,
+        "vouched": 1, "grant_hash": "keyed",
     }  # fmt: skip
     kept = await db.write(holding, **full)
     assert await db.read(tokens.read, ACME, "con_1", "usr_kim") == kept
@@ -125,6 +126,41 @@ async def test_who_authorized_is_read_page_by_page(db: Database) -> None:
     first = await db.read(tokens.of_connector, ACME, "con_1", limit=2)
     rest = await db.read(tokens.of_connector, ACME, "con_1", after="usr_b", limit=2)
     assert [one.user for one in (*first, *rest)] == ["usr_a", "usr_b", "usr_c"]
+
+
+async def test_one_refresh_token_is_one_persons(db: Database) -> None:
+    """Safety 17: the database itself refuses a second holder, and says who the first one is."""
+    await db.write(holding, user="usr_kim", account=None, grant_hash="keyed")
+    assert await db.read(tokens.brought_by, ACME, "con_1", "keyed") == "usr_kim"
+    assert await db.read(tokens.brought_by, OTHER, "con_1", "keyed") is None
+    with pytest.raises(Duplicate):
+        await db.write(holding, user="usr_ana", account=None, grant_hash="keyed")
+
+
+async def test_what_was_minted_is_outdated(db: Database) -> None:
+    """R23: of one project, one connector and the minted ones alone; dead ones stay dead."""
+    kept = await db.write(holding, user="usr_kim", account="a")
+    minted = await db.write(
+        holding, user="usr_ana", account="b", minted=True, lease_until=9, retry_at=9
+    )
+    dead = await db.write(
+        holding, user="usr_bo", account="c", minted=True, state=State.NEEDS_REAUTH
+    )
+    await db.write(tokens.outdate_minted, OTHER, "con_1")
+    assert await db.read(tokens.read, ACME, "con_1", "usr_ana") == minted
+    await db.write(tokens.outdate_minted, ACME, "con_1")
+    outdated: dict[str, Any] = {
+        "state": State.EXPIRED,
+        "version": 2,
+        "lease_until": None,
+        "retry_at": None,
+    }
+    for user, expected in (
+        ("usr_kim", kept),
+        ("usr_ana", replace(minted, **outdated)),
+        ("usr_bo", replace(dead, version=2)),
+    ):
+        assert await db.read(tokens.read, ACME, "con_1", user) == expected
 
 
 @pytest.mark.parametrize(

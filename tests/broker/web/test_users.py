@@ -122,7 +122,7 @@ async def test_why_comes_with_the_events_behind_it(service: Faces) -> None:
 
 
 async def test_a_group_switches_its_members(service: Faces) -> None:
-    """Managing Users: the flag for whoever is in a group now, and nobody else."""
+    """R26, Managing Users: for whoever is in a group now and nobody else; for many; for one."""
     made, token = await service.broker.configuring.add(service.project, "Acme", by="test")
     scim = {"Authorization": f"Bearer {token}", "Content-Type": "application/scim+json"}
     base, ids = f"/scim/v2/{made.id}", []
@@ -140,9 +140,20 @@ async def test_a_group_switches_its_members(service: Faces) -> None:
     said = {"group": answer.json()["id"], "enabled": False}
     changed = await service.client.put("/v1/user-authentication", json=said, headers=headers)
     assert changed.json() == {"changed": 2}
+    assert await _flags(service, headers, ids) == [False, False, True]
+    said = {"users": ids[1:], "enabled": True}
+    await service.client.put("/v1/user-authentication", json=said, headers=headers)
+    assert await _flags(service, headers, ids) == [False, True, True]
+    path = f"/v1/users/{ids[2]}/user-authentication"
+    await service.client.put(path, json={"enabled": False}, headers=headers)
+    assert await _flags(service, headers, ids) == [False, True, False]
+
+
+async def _flags(service: Faces, headers: dict[str, str], ids: list[str]) -> list[bool]:
+    """Whether steps may run as each of these people."""
     found = (await service.client.get("/v1/users", headers=headers)).json()["items"]
     flags = {each["id"]: each["user_authentication"] for each in found}
-    assert [flags[id] for id in ids] == [False, False, True]
+    return [flags[id] for id in ids]
 
 
 @pytest.mark.parametrize("said", [{}, {"users": ["usr_1"], "group": "grp_1"}])

@@ -1404,6 +1404,12 @@ def upgrade() -> None:
             "told", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
         ),
         sa.Column("throttled", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("vouched", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column(
+            "grant_hash",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=True,
+        ),
         sa.Column("frozen", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
@@ -1439,6 +1445,14 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text("account IS NOT NULL AND state <> 'revoked'"),
         postgresql_where=sa.text("account IS NOT NULL AND state <> 'revoked'"),
+    )
+    op.create_index(
+        "uq_tokens_grant",
+        "tokens",
+        ["connector_id", "grant_hash"],
+        unique=True,
+        sqlite_where=sa.text("grant_hash IS NOT NULL"),
+        postgresql_where=sa.text("grant_hash IS NOT NULL"),
     )
     op.create_table(
         "users",
