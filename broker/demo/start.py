@@ -39,7 +39,6 @@ async def beside(settings: Settings, port: int) -> AsyncIterator[tuple[Settings,
     async with _served(port) as pretend, pretend.mailbox.receiving():
         settings = _own(settings).with_(
             simulator_url=pretend.base_url,
-            programs=settings.programs or PROGRAMS,
             smtp_url=SecretStr(f"smtp://127.0.0.1:{pretend.mailbox.port}"),
             smtp_from="Acme <flows@acme.example>",
         )
@@ -76,7 +75,8 @@ def _env(base_url: str, told: dict[str, Any]) -> str:
 def _own(settings: Settings) -> Settings:
     folder = premises.open_folder(settings.of_the_demo)
     key = premises.kept_key(folder / KEY_FILE, seal.new_key("demo"))
-    return settings.with_(data=folder, encryption_keys=SecretStr(key))
+    programs = settings.programs or PROGRAMS
+    return settings.with_(data=folder, encryption_keys=SecretStr(key), programs=programs)
 
 
 @asynccontextmanager
