@@ -24,6 +24,7 @@ from broker.addresses import is_loopback
 from broker.config import Misconfigured, Settings, environment
 from broker.demo import start as demo
 from broker.metrics import Metrics
+from broker.service.holding import Holding
 from broker.web.door import Door
 
 GRACE_S = 30
@@ -94,7 +95,7 @@ async def _answering(
     aside: dict[str, Any],
 ) -> None:
     """Answer until the end, and say so once it does; `aside` is for the starter's ears alone."""
-    draining = asyncio.Event()
+    holding = broker.holding
     with contextlib.ExitStack() as stack:
         metrics = None
         if (port := broker.settings.metrics_port) is not None:
@@ -111,13 +112,13 @@ async def _answering(
 
         faces = app.create(
             broker,
-            draining=draining,
+            draining=holding.closing,
             seen=metrics.seen if metrics else None,
             with_worker=asked.with_worker,
         )
         gc.collect()
         gc.freeze()  # what is here stays: a full collection of it would hold every request up
-        server = Server(_config(faces), draining, broker.settings.drain_s, ready)
+        server = Server(_config(faces), holding, broker.settings.drain_s, ready)
         await server.serve([listening])
 
 
@@ -208,19 +209,19 @@ def _config(faces: Door) -> uvicorn.Config:
 class Server(uvicorn.Server):
     """uvicorn that says when it answers, and ends by SIGTERM with status 0.
 
-    From the signal on /readyz answers 503; `drain_s` later the port closes, and what is in flight
-    is finished. A second signal ends it at once.
+    From the signal on /readyz answers 503 and nobody is held waiting; `drain_s` later the port
+    closes, and what is in flight is finished. A second signal ends it at once.
     """
 
     def __init__(
         self,
         config: uvicorn.Config,
-        draining: asyncio.Event,
+        holding: Holding,
         drain_s: float,
         ready: Callable[[], None],
     ) -> None:
         super().__init__(config)
-        self._draining = draining
+        self._holding = holding
         self._drain_s = drain_s
         self._ready = ready
 
@@ -242,11 +243,11 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(each)
 
     def _asked_to_stop(self) -> None:
-        if self._draining.is_set():
+        if self._holding.closing.is_set():
             self.force_exit = self.should_exit = True
             return
         log.info("draining")
-        self._draining.set()
+        self._holding.close()
         asyncio.get_running_loop().call_later(self._drain_s, self._close)
 
     def _close(self) -> None:

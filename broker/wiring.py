@@ -27,6 +27,7 @@ from broker.service.drafting import Drafting
 from broker.service.forgetting import JOB as FORGET
 from broker.service.forgetting import Forgetting
 from broker.service.granting import Granting
+from broker.service.holding import Holding
 from broker.service.hosting import Hosting
 from broker.service.importing import Importing
 from broker.service.inviting import Inviting
@@ -104,6 +105,7 @@ class Broker:
     rejecting: Rejecting
     pausing: Pausing
     authenticating: Authenticating
+    holding: Holding
     worker: Worker
 
 
@@ -185,6 +187,7 @@ def _wired(
         authenticating=Authenticating(
             db, hasher, Recognizing(issuers), Signing(db, seal), base_url
         ),
+        holding=Holding(db),
         worker=Worker(db, {}),
     )
     worker = replace(broker.worker, handlers=_handlers(broker), chores=_chores(broker))

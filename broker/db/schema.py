@@ -130,6 +130,8 @@ table("projects", key("id", primary_key=True), key("name"), maybe_words("oidc_is
     sealed("signing_key"),  # ES256, signs answers of AuthenticateUser
     maybe_words("signing_public"),  # its JWK
     count("coupons"),  # last action coupon given; never re-used
+    count("events"),  # last sequence number published
+    maybe_count("pause_limit_s"),  # how long a step waits for its person; NULL: no limit (T4)
     words("fields", "[]"),  # JSON: names of the profile fields of its own
     count("version", 1), moment("created_at"), UniqueConstraint("name"))
 
@@ -264,6 +266,7 @@ table("users", key("id", primary_key=True), key("project_id"),
     maybe_key("suspended_by"), maybe_words("status_reason"), key("license"),
     flag("licensed", 1), maybe_count("queue_seq"), maybe_moment("queued_at"),
     flag("user_authentication", 1), count("invite_epoch"),
+    flag("reminders", 1),  # whether waiting steps may write to the person again
     flag("accepted"),  # has accepted or signed in before: no second letter (U12)
     maybe_moment("invited_at"), maybe_moment("activated_at"),
     maybe_moment("deleted_at"),  # by its directory; before `status` says so it is held (R5)
@@ -512,8 +515,37 @@ table("letters", key("id", primary_key=True), key("project_id"), key("user_id"),
 table("events", number(), key("id"), key("project_id"), key("type"),
     maybe_key("user_id"),  # whom it is about, where that is one person
     words("data"), moment("at"), UniqueConstraint("id"),
+    maybe_count("sequence"),  # given behind the commit, so that no reader ever sees a gap
+    unique_where("uq_events_sequence", "project_id", "sequence", where="sequence IS NOT NULL"),
+    index_where("ix_events_unpublished", "project_id", "n", where="sequence IS NULL"),
     Index("ix_events_project", "project_id", "n"),
     index_where("ix_events_user", "project_id", "user_id", "n", where="user_id IS NOT NULL"))
+
+# who is told of events as they happen (Standard Webhooks)
+table("webhooks", key("id", primary_key=True), key("project_id"), words("url"),
+    words("types"),  # space separated patterns such as `pause.*`
+    sealed("secret"), sealed("old_secret"),  # two in rotation, until then
+    maybe_moment("old_secret_until"), key("state"), maybe_words("reason"),
+    count("failures"),  # in a row; 50 pause it
+    words("created_by"), count("version", 1), moment("created_at"), moment("changed_at"),
+    one_of("state", "enabled", "paused", "disabled", "deleted"),
+    Index("ix_webhooks_project", "project_id", "id"))
+
+table("deliveries", number(), key("project_id"), key("webhook_id"), key("event_id"),
+    key("state"), moment("due_at"), maybe_moment("lease_until"), count("attempt"),
+    maybe_count("status"),  # what the receiver answered last
+    maybe_words("error"), moment("created_at"), maybe_moment("ended_at"),
+    UniqueConstraint("webhook_id", "event_id"),
+    one_of("state", "waiting", "delivered", "failed"),
+    index_where("ix_deliveries_due", "due_at", where="state = 'waiting'"),
+    Index("ix_deliveries_webhook", "project_id", "webhook_id", "n"))
+
+# answers to requests that carried an Idempotency-Key, a day long; never one that holds a secret
+table("replays", key("key_id"), key("route"), key("key"), key("project_id"), key("body_hash"),
+    maybe_count("status"),  # NULL: the first is still running
+    Column("answer", LargeBinary), moment("created_at"), moment("expires_at"),
+    PrimaryKeyConstraint("key_id", "route", "key"),
+    Index("ix_replays_expires", "project_id", "expires_at"))
 
 table("audit", number(), key("id"), maybe_key("project_id"), moment("at"),
     key("actor"),  # "key:…", "admin:…", "person:…", "directory:…", "broker", "operator"

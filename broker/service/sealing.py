@@ -62,6 +62,8 @@ KEPT = (
     _row("links", "verifier", "id"),
     _row("sign_ins", "verifier", "state_hash"),
     _row("sign_ins", "nonce", "state_hash"),
+    _row("webhooks", "secret", "id"),
+    _row("webhooks", "old_secret", "id"),
     _field("connector_secrets", "connector_id"),
     _field("directory_secrets", "directory_id"),
     Kept(Column("jobs", "secret", ("id",), ("project_id", "data")), _leaving),

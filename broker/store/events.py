@@ -1,10 +1,11 @@
 """What happened, for those who listen: thin rows, ids and states, nothing secret."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import orjson
 
-from broker.db.database import Transaction
+from broker.db.database import Row, Transaction
 from broker.domain import ids
 
 
@@ -50,3 +51,60 @@ def of_user(tx: Transaction, project: str, user_id: str, limit: int) -> list[Hap
     found = tx.all(sql, project=project, user=user_id, limit=limit)
     said = [(row, orjson.loads(row["data"])) for row in found]
     return [Happened(row["at"], row["type"], of.get("row"), of.get("cause")) for row, of in said]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An event with its place in the project's feed; `data` is what it was written with."""
+
+    id: str
+    project: str
+    sequence: int
+    type: str
+    data: dict[str, Any]
+    at: int
+
+
+def publish(tx: Transaction, project: str, limit: int = 500) -> list[Published]:
+    """Give the oldest unpublished events of a project the next numbers, in order.
+
+    Numbers are given behind the commit, and the project's row is held meanwhile: one replica
+    publishes at a time, and whoever reads by number meets no gap and nothing that comes late.
+    """
+    if tx.find(_UNPUBLISHED, project=project, limit=1) is None:
+        return []
+    held = "SELECT events FROM projects WHERE id = :project"
+    row = tx.find(held + tx.for_update, project=project)
+    last = row["events"] if row else 0
+    found = tx.all(_UNPUBLISHED, project=project, limit=limit)
+    numbered = "UPDATE events SET sequence = :sequence WHERE project_id = :project AND n = :n"
+    for sequence, one in enumerate(found, last + 1):
+        tx.run(numbered, project=project, n=one["n"], sequence=sequence)
+    grown = "UPDATE projects SET events = :last WHERE id = :project"
+    tx.run(grown, project=project, last=last + len(found))
+    return [_published(one, sequence) for sequence, one in enumerate(found, last + 1)]
+
+
+def heads(tx: Transaction) -> dict[str, int]:
+    """The last number that was published, by project."""
+    return {row["id"]: row["events"] for row in tx.all("SELECT id, events FROM projects")}
+
+
+def feed(tx: Transaction, project: str, after: int, limit: int) -> list[Published]:
+    """Events behind that number, in order."""
+    sql = """
+        SELECT * FROM events
+         WHERE project_id = :project AND sequence > :after ORDER BY sequence LIMIT :limit
+    """
+    found = tx.all(sql, project=project, after=after, limit=limit)
+    return [_published(row, row["sequence"]) for row in found]
+
+
+def _published(row: Row, sequence: int) -> Published:
+    data = orjson.loads(row["data"])
+    return Published(row["id"], row["project_id"], sequence, row["type"], data, row["at"])
+
+
+_UNPUBLISHED = """
+    SELECT * FROM events WHERE project_id = :project AND sequence IS NULL ORDER BY n LIMIT :limit
+"""

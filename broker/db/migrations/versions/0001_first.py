@@ -370,6 +370,57 @@ def upgrade() -> None:
         sqlite_autoincrement=False,
     )
     op.create_table(
+        "deliveries",
+        sa.Column(
+            "n",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            sa.Identity(always=False),
+            nullable=False,
+        ),
+        sa.Column(
+            "project_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "webhook_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "event_id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "state", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.Column("attempt", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("status", sa.BigInteger(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "state IN ('waiting', 'delivered', 'failed')", name=op.f("ck_deliveries_state_known")
+        ),
+        sa.PrimaryKeyConstraint("n", name=op.f("pk_deliveries")),
+        sa.UniqueConstraint(
+            "webhook_id", "event_id", name=op.f("uq_deliveries_webhook_id_event_id")
+        ),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "ix_deliveries_due",
+        "deliveries",
+        ["due_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(
+        "ix_deliveries_webhook", "deliveries", ["project_id", "webhook_id", "n"], unique=False
+    )
+    op.create_table(
         "directories",
         sa.Column(
             "id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
@@ -504,11 +555,20 @@ def upgrade() -> None:
         ),
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("n", name=op.f("pk_events")),
         sa.UniqueConstraint("id", name=op.f("uq_events_id")),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_events_project", "events", ["project_id", "n"], unique=False)
+    op.create_index(
+        "ix_events_unpublished",
+        "events",
+        ["project_id", "n"],
+        unique=False,
+        sqlite_where=sa.text("sequence IS NULL"),
+        postgresql_where=sa.text("sequence IS NULL"),
+    )
     op.create_index(
         "ix_events_user",
         "events",
@@ -516,6 +576,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("user_id IS NOT NULL"),
         postgresql_where=sa.text("user_id IS NOT NULL"),
+    )
+    op.create_index(
+        "uq_events_sequence",
+        "events",
+        ["project_id", "sequence"],
+        unique=True,
+        sqlite_where=sa.text("sequence IS NOT NULL"),
+        postgresql_where=sa.text("sequence IS NOT NULL"),
     )
     op.create_table(
         "evidence",
@@ -939,6 +1007,8 @@ def upgrade() -> None:
         sa.Column("signing_key", sa.LargeBinary(), nullable=True),
         sa.Column("signing_public", sa.Text(), nullable=True),
         sa.Column("coupons", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("events", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("pause_limit_s", sa.BigInteger(), nullable=True),
         sa.Column("fields", sa.Text(), server_default="[]", nullable=False),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -1049,6 +1119,35 @@ def upgrade() -> None:
         "ix_records_result", "records", ["project_id", "run_id", "result", "code"], unique=False
     )
     op.create_index("ix_records_run", "records", ["project_id", "run_id", "n"], unique=False)
+    op.create_table(
+        "replays",
+        sa.Column(
+            "key_id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "route", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "key", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "project_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column(
+            "body_hash",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("status", sa.BigInteger(), nullable=True),
+        sa.Column("answer", sa.LargeBinary(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key_id", "route", "key", name=op.f("pk_replays")),
+        sqlite_autoincrement=False,
+    )
+    op.create_index("ix_replays_expires", "replays", ["project_id", "expires_at"], unique=False)
     op.create_table(
         "resources",
         sa.Column(
@@ -1502,6 +1601,7 @@ def upgrade() -> None:
             "user_authentication", sa.SmallInteger(), server_default=sa.text("1"), nullable=False
         ),
         sa.Column("invite_epoch", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("reminders", sa.SmallInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("accepted", sa.SmallInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("invited_at", sa.BigInteger(), nullable=True),
         sa.Column("activated_at", sa.BigInteger(), nullable=True),
@@ -1573,6 +1673,38 @@ def upgrade() -> None:
         sqlite_where=sa.text("status <> 'deleted'"),
         postgresql_where=sa.text("status <> 'deleted'"),
     )
+    op.create_table(
+        "webhooks",
+        sa.Column(
+            "id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column(
+            "project_id",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("types", sa.Text(), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=True),
+        sa.Column("old_secret", sa.LargeBinary(), nullable=True),
+        sa.Column("old_secret_until", sa.BigInteger(), nullable=True),
+        sa.Column(
+            "state", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False
+        ),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("failures", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('enabled', 'paused', 'disabled', 'deleted')",
+            name=op.f("ck_webhooks_state_known"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
+        sqlite_autoincrement=False,
+    )
+    op.create_index("ix_webhooks_project", "webhooks", ["project_id", "id"], unique=False)
     op.create_table(
         "addresses",
         sa.Column(
