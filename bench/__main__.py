@@ -11,17 +11,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-import psycopg
 import uvloop
 
-from bench import growth, ratios, tables, tokens
+from bench import growth, idling, ratios, resolve, tables, tokens
 from bench.load import Load
-from bench.servers import PEERS, NotStarted, ours
+from bench.servers import PEERS, RESOLVERS, NotStarted, Peer, fresh, ours, postgresql
 from bench.targets import NotMeasured
 from broker.db import migrate
 from tests import engines
@@ -40,7 +40,9 @@ UNWRITTEN = "Not every peer was there, so {page} keeps the figures it has."
 
 
 @click.command()
-@click.argument("part", type=click.Choice(["ratios", "growth", "tokens"]), required=False)
+@click.argument(
+    "part", type=click.Choice(["ratios", "resolve", "idling", "growth", "tokens"]), required=False
+)
 @click.option("--seconds", default=2, show_default=True, help="Of one run.")
 @click.option("--rounds", default=3, show_default=True, help="Runs of each server by turns.")
 @click.option("--connections", default=8, show_default=True, help="Kept open, each with a request.")
@@ -61,7 +63,7 @@ def main(
     """Measure the broker, or one PART of it, and write the tables into docs/performance.md."""
     if not sys.platform.startswith("linux"):
         raise click.ClickException(NO_LINUX)
-    if part != "tokens" and not shutil.which("wrk"):
+    if part not in ("tokens", "idling") and not shutil.which("wrk"):
         raise click.ClickException(NO_WRK)
     lab = lab.resolve()
     lab.mkdir(parents=True, exist_ok=True)
@@ -70,6 +72,10 @@ def main(
     try:
         if part in (None, "ratios"):
             _beside_peers(lab, page, load)
+        if part in (None, "resolve"):
+            _resolved(lab, page, load)
+        if part in (None, "idling"):
+            _idling(lab, page, database_url)
         if part in (None, "tokens"):
             _kept_usable(lab, page, database_url)
         if part in (None, "growth"):
@@ -81,10 +87,7 @@ def main(
 
 
 def _beside_peers(lab: Path, page: Path, load: Load) -> None:
-    peers = [peer for peer in PEERS if not peer.on_node or shutil.which("npm")]
-    if len(peers) < len(PEERS):
-        click.echo(NO_NODE.format(peers=", ".join(p.name for p in PEERS if p.on_node)), err=True)
-    outcomes = asyncio.run(ratios.compare(lab, peers, load))
+    outcomes = asyncio.run(ratios.compare(lab, _there(PEERS), load))
     ratios.save(outcomes, lab / "ratios.json")
     said = ratios.report(outcomes, f"{ratios.USERS:,} users. {_circumstances(load)}")
     click.echo(said)
@@ -92,6 +95,39 @@ def _beside_peers(lab: Path, page: Path, load: Load) -> None:
         tables.write(page, "ratios", said)
     else:
         click.echo(UNWRITTEN.format(page=page), err=True)
+
+
+def _resolved(lab: Path, page: Path, load: Load) -> None:
+    with postgresql() as server:
+        outcomes = asyncio.run(resolve.compare(lab, _there(RESOLVERS), load, server))
+    load = replace(load, connections=resolve.CONNECTIONS)
+    said = resolve.report(outcomes, f"{resolve.HELD:,} grants. {_circumstances(load)}")
+    click.echo(said)
+    if (
+        all(outcome.rounds for outcome in outcomes.values())
+        and set(resolve.FLOORS) <= outcomes.keys()
+    ):
+        tables.write(page, "resolve", said)
+    else:
+        resolve.missing(outcomes)
+        click.echo(UNWRITTEN.format(page=page), err=True)
+
+
+def _idling(lab: Path, page: Path, database_url: str | None) -> None:
+    lines = []
+    for engine, url in _databases(database_url):
+        lines += asyncio.run(idling.measure(lab, engine, url))
+    said = idling.report(lines, f"{_where()}; {idling.MEASURED_S:.0f} s each.")
+    click.echo(said)
+    tables.write(page, "idling", said)
+
+
+def _there(peers: Sequence[Peer]) -> list[Peer]:
+    """Those that can be measured here; the others are named."""
+    found = [peer for peer in peers if not peer.on_node or shutil.which("npm")]
+    if missing := [peer.name for peer in peers if peer not in found]:
+        click.echo(NO_NODE.format(peers=", ".join(missing)), err=True)
+    return found
 
 
 async def _grown(
@@ -122,12 +158,8 @@ def _databases(url: str | None) -> Iterator[tuple[str, str | None]]:
         yield ("sqlite" if url.startswith("sqlite") else "postgresql"), url
         return
     yield "sqlite", None
-    with engines.own_server(sys.executable) as server:
-        with psycopg.connect(server, autocommit=True) as admin:
-            admin.execute("ALTER SYSTEM RESET ALL")  # durable, as it is in production
-            admin.execute("SELECT pg_reload_conf()")
-            admin.execute("CREATE DATABASE bench")
-        yield "postgresql", server.replace("/postgres?", "/bench?")
+    with postgresql() as server:
+        yield "postgresql", fresh(server, "bench")
 
 
 def _circumstances(load: Load) -> str:

@@ -13,14 +13,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 
 from bench.targets import Target
 from broker.db import seal
+from tests import engines
 
 FOLDERS = Path(__file__).with_name("peers")
 BROKER = Path(sys.executable).with_name("broker")
@@ -36,16 +38,21 @@ class NotStarted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server of others: the folder below `peers/` that makes it, and where its SCIM root is."""
+    """A server of others, where its root is, and the folder below `peers/` that makes it: that of
+    its name, unless several share a `program` that `settings` tell apart.
+    """
 
     name: str
     about: str
     root: str
+    program: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    on_postgresql: bool = False
 
     @property
     def folder(self) -> Path:
         """Its program, and what that needs installed."""
-        return FOLDERS / self.name
+        return FOLDERS / (self.program or self.name)
 
     @property
     def on_node(self) -> bool:
@@ -53,7 +60,7 @@ class Peer:
         return (self.folder / "package.json").exists()
 
 
-PEERS = (
+PEERS: tuple[Peer, ...] = (
     Peer("polis", "Ory Polis' directory sync behind express, SQLite", "/scim"),
     Peer("scimmy-sqlite", "SCIMMY behind express, SQLite, synchronous=FULL", "/scim/v2"),
     Peer("scim2-server", "scim2-server on uvicorn, in memory", "/v2"),
@@ -61,52 +68,95 @@ PEERS = (
 )
 
 
+RESOLVERS: tuple[Peer, ...] = (
+    Peer(
+        "fastify",
+        "fastify and better-sqlite3: one JOIN, one token opened, nothing recorded",
+        "",
+        program="broker-node",
+        settings={"STORE": "sqlite"},
+    ),
+    Peer(
+        "nango-shaped",
+        "express and PostgreSQL with the round trips of Nango's GET /connection",
+        "",
+        program="broker-node",
+        settings={"STORE": "nango"},
+        on_postgresql=True,
+    ),
+)
+"""What others would build for the question of resolve; each fills its own store at start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """`broker serve` under load: its address, its processes, and commands beside it."""
+
+    url: str
+    pids: frozenset[int]
+    environment: Mapping[str, str]
+
+    def made(self, *words: str) -> Any:
+        """What a command answers as JSON; NotStarted with what it complains of."""
+        done = subprocess.run(
+            [str(BROKER), *words, "--json"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise NotStarted(done.stderr)
+        return json.loads(done.stdout)
+
+
 @contextmanager
-def ours(lab: Path, database_url: str | None = None) -> Iterator[Target]:
-    """`broker serve` as anybody runs it, with one directory; on SQLite in a scratch folder unless
-    an empty database is named.
+def served(lab: Path, database_url: str | None = None, **settings: str) -> Iterator[Service]:
+    """`broker serve` as anybody runs it; on SQLite in a scratch folder unless an empty database
+    is named.
     """
     with tempfile.TemporaryDirectory(prefix="ours-", dir=lab) as scratch:
         folder = Path(scratch)
         seen = {name: value for name, value in os.environ.items() if name[:7] != "BROKER_"}
         seen["BROKER_DATA"] = str(folder / "data")
         seen["BROKER_ENCRYPTION_KEYS"] = seal.new_key("bench")
-        if database_url:
-            seen["BROKER_DATABASE_URL"] = database_url
+        seen["BROKER_DATABASE_URL"] = database_url or f"sqlite:///{folder}/data/broker.db"
+        seen |= settings
         ready = folder / "ready"
         words = [str(BROKER), "serve", "--port", "0", "--ready-file", str(ready)]
         with _running("ours", words, folder, seen, ready.exists) as process:
-            added = subprocess.run(
-                [str(BROKER), "directory", "add", "bench", "--json"],
-                env=seen,
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if added.returncode:
-                raise NotStarted(added.stderr)
-            scim = json.loads(added.stdout)["scim"]
-            pids = frozenset({process.pid}) | postgres_of(database_url or "sqlite")
-            yield Target("ours", scim["base_url"], scim["token"], pids)
+            pids = frozenset({process.pid}) | postgres_of(seen["BROKER_DATABASE_URL"])
+            yield Service(json.loads(ready.read_text())["base_url"], pids, seen)
 
 
 @contextmanager
-def running(peer: Peer, lab: Path) -> Iterator[Target]:
-    """A peer, installed in the lab folder the first time; NotStarted."""
-    words = _installed(peer, lab / f"peer-{peer.name}")
+def ours(lab: Path, database_url: str | None = None) -> Iterator[Target]:
+    """`broker serve` with one directory."""
+    with served(lab, database_url) as service:
+        scim = service.made("directory", "add", "bench")["scim"]
+        yield Target("ours", scim["base_url"], scim["token"], service.pids)
+
+
+@contextmanager
+def running(peer: Peer, lab: Path, server: str | None = None) -> Iterator[Target]:
+    """A peer, installed in the lab folder the first time; NotStarted. `server` is the PostgreSQL
+    of one that needs one.
+    """
+    words = _installed(peer, lab / f"peer-{peer.folder.name}")
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix=f"{peer.name}-", dir=lab) as scratch:
         folder = Path(scratch)
-        settings = {"PORT": str(port), "TOKEN": TOKEN, "NODE_ENV": "production"}
+        settings = {"PORT": str(port), "TOKEN": TOKEN, "NODE_ENV": "production", **peer.settings}
         settings |= {"DO_NOT_TRACK": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        settings |= {"PG_URL": server} if server else {}
         words = [word.replace("PORT", str(port)) for word in words]
         seen = os.environ | settings
         with _running(peer.name, words, folder, seen, lambda: _listens(port)) as process:
             url, token = f"http://127.0.0.1:{port}{peer.root}", TOKEN
             if (folder / "url").exists():  # Polis mints its own directory and token
                 url, token = (folder / "url").read_text().split()
-            yield Target(peer.name, url, token, frozenset({process.pid}))
+            pids = frozenset({process.pid}) | postgres_of(server or "sqlite")
+            yield Target(peer.name, url, token, pids)
 
 
 @contextmanager
@@ -191,3 +241,21 @@ def postgres_of(url: str) -> set[int]:
         except psycopg.Error:  # only a superuser may
             row = None
     return {int(str(row[0]).split("\n")[0])} if row and local else set()
+
+
+@contextmanager
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL of our own, as durable as it is in production; NoServer."""
+    with engines.own_server(sys.executable) as server:
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute("ALTER SYSTEM RESET ALL")
+            admin.execute("SELECT pg_reload_conf()")
+        yield server
+
+
+def fresh(server: str, name: str) -> str:
+    """The URL of a new, empty database there."""
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f'DROP DATABASE IF EXISTS "{name}"')
+        admin.execute(f'CREATE DATABASE "{name}"')
+    return server.replace("/postgres?", f"/{name}?")

@@ -1,4 +1,4 @@
-"""A SCIM server under load: where it is, what it uses, which users and groups it holds."""
+"""A server under load: where it is, what it uses, which users and groups it holds."""
 
 from __future__ import annotations
 
@@ -47,14 +47,15 @@ class Target:
     users: list[Known] = field(default_factory=list)
     groups: dict[int, str] = field(default_factory=dict)
     """Size -> id."""
+    media_type: str = "application/scim+json"
 
     @property
     def headers(self) -> dict[str, str]:
         """What every request carries."""
         return {
             "Authorization": f"Bearer {self.token}",
-            "Content-Type": "application/scim+json",
-            "Accept": "application/scim+json, application/json",
+            "Content-Type": self.media_type,
+            "Accept": f"{self.media_type}, application/json",
         }
 
     @property
@@ -78,7 +79,7 @@ class Target:
         ) as client:
             yield client
 
-    async def json(self, method: str, path: str, body: bodies.Body | None = None) -> Any:
+    async def json(self, method: str, path: str, body: Any = None) -> Any:
         """The answer's document, None where it is empty; NotMeasured unless it is a success."""
         async with self.client() as client:
             return await answer(client, method, path, body)
@@ -128,9 +129,7 @@ def filtered(filter: str) -> str:
     return "/Users?filter=" + quote(filter)
 
 
-async def answer(
-    client: httpx.AsyncClient, method: str, path: str, body: bodies.Body | None = None
-) -> Any:
+async def answer(client: httpx.AsyncClient, method: str, path: str, body: Any = None) -> Any:
     """The answer's document, None where it is empty; NotMeasured unless it is a success."""
     try:
         got = await client.request(method, path, json=body)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import structlog
@@ -11,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 
 from broker import bootstrap
 from broker.addresses import is_loopback
@@ -19,14 +20,18 @@ from broker.db.database import Unavailable, Unstorable
 from broker.db.seal import Unreadable
 from broker.domain.errors import BrokerError, Invalid
 from broker.domain.errors import Unavailable as NotNow
+from broker.service.connected import Connected
 from broker.service.minting import Minting
 from broker.web import errors
 from broker.web.access import Access
+from broker.web.api import ccow
 from broker.web.api.actions import ActionsFace
 from broker.web.api.adoptions import AdoptionsFace
 from broker.web.api.authorizations import AuthorizationsFace
+from broker.web.api.ccow import CcowFace
 from broker.web.api.connectors import ConnectorsFace
 from broker.web.api.directories import DirectoriesFace
+from broker.web.api.events import EventsFace
 from broker.web.api.health import HealthFace
 from broker.web.api.licenses import LicensesFace
 from broker.web.api.links import LinksFace
@@ -37,8 +42,12 @@ from broker.web.api.runs import RunsFace
 from broker.web.api.steps import StepsFace
 from broker.web.api.testing import TestingFace
 from broker.web.api.users import UsersFace
+from broker.web.api.webhooks import WebhooksFace
 from broker.web.door import Door, Receive, Scope, Seen, Send
+from broker.web.lane import Lane, Tellers
 from broker.web.pages.connect import ConnectPages
+from broker.web.pages.connections import ConnectionPages
+from broker.web.pages.contract import ContractPages
 from broker.web.pages.desk import Desk
 from broker.web.pages.directories import DirectoryPages
 from broker.web.pages.doors import DoorPages
@@ -47,6 +56,8 @@ from broker.web.pages.licenses import LicensePages
 from broker.web.pages.people import PeoplePages
 from broker.web.pages.runs import RunPages
 from broker.web.pages.site import Site, wants_page
+from broker.web.rates import Rates
+from broker.web.repeating import Repeating
 from broker.web.scim import Scim
 from broker.wiring import Broker
 from scim.endpoints import Endpoints
@@ -54,16 +65,22 @@ from scim.endpoints import Endpoints
 DRAINING = "draining"
 log = structlog.get_logger("broker.app")
 SCIM = "/scim/v2/"
+BUSIEST = "POST", "/v1/resolve"
 
 
 def routes(broker: Broker, ready: Callable[[], Awaitable[str | None]]) -> list[BaseRoute]:
     """Every route of the service but SCIM's; the busiest first."""
     of, site = broker, site_of(broker)
-    access = Access(of.callers, of.base_url)
+    access = Access(of.callers, of.base_url, Repeating(of.replaying), Rates(of.settings.rate))
     return [
-        *StepsFace(of.resolving, of.rejecting, access).routes(),
-        *PausesFace(of.pausing, access).routes(),
+        *StepsFace(
+            of.resolving, of.batching, of.explaining, of.reporting, of.rejecting, access
+        ).routes(),
+        *PausesFace(of.pausing, of.releasing, of.holding, access).routes(),
+        *EventsFace(of.publishing, access).routes(),
+        *WebhooksFace(of.webhooks, access).routes(),
         *ActionsFace(of.authenticating, access).routes(),
+        *(CcowFace(of.authenticating, access).routes() if of.settings.ccow else ()),
         *UsersFace(of.managing, of.licensing, of.inviting, access).routes(),
         *LicensesFace(of.licensing, access).routes(),
         *LinksFace(of.authorizing, of.vouching, access).routes(),
@@ -103,7 +120,11 @@ def pages(of: Broker, access: Access, site: Site) -> list[Route]:
         ).routes(),
         *LicensePages(of.licensing, desk).routes(),
         *DoorPages(of.callers, access, site).routes(),
+        *ContractPages(site).routes(),
         *InvitationPages(of.inviting, of.signing_in, access, site).routes(),
+        *ConnectionPages(
+            Connected(of.db, of.vault.programs), of.authorizing, of.reminding, access, site
+        ).routes(),
         *ConnectPages(
             of.authorizing,
             of.authenticating,
@@ -144,23 +165,23 @@ def create(
             yield
 
     telling = Telling(site_of(broker))
-    faces = Starlette(
-        routes=routes(broker, Readiness(broker, draining or asyncio.Event())),
-        exception_handlers={
-            BrokerError: telling.refused,
-            Unavailable: telling.unavailable,
-            Unstorable: telling.unstorable,
-            Unreadable: telling.unreadable,
-            HTTPException: telling.unroutable,
-            Exception: telling.refused,
-        },
-        lifespan=lifespan,
-    )
+    tellers: Tellers = {
+        BrokerError: telling.refused,
+        Unavailable: telling.unavailable,
+        Unstorable: telling.unstorable,
+        Unreadable: telling.unreadable,
+        HTTPException: telling.unroutable,
+        Exception: telling.refused,
+    }
+    every = routes(broker, Readiness(broker, draining or asyncio.Event()))
+    faces = Starlette(routes=every, exception_handlers=tellers, lifespan=lifespan)
     faces.router.redirect_slashes = False
-    endpoints = scim(broker)
+    endpoints, lane = scim(broker), Lane(every, *BUSIEST, tellers)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(SCIM):
+        if lane.leads(scope):
+            await lane(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"].startswith(SCIM):
             await endpoints(scope, receive, send)
         else:
             await faces(scope, receive, send)
@@ -197,6 +218,16 @@ async def working(broker: Broker) -> AsyncIterator[None]:
         await task
 
 
+def _methods(request: Request) -> str:
+    """What an address does, by all its routes (RFC 9110 §15.5.6); the router knows one of them."""
+    routes = [each for each in request.app.routes if isinstance(each, Route)]
+    here = [each for each in routes if each.matches(request.scope)[0] is not Match.NONE]
+    path = min((each.path for each in here), key=lambda path: path.count("{"))
+    return ", ".join(
+        sorted({name for each in here if each.path == path for name in each.methods or ()})
+    )
+
+
 def _unseen(route: str, method: str, status: int, seconds: float) -> None:
     """Without metrics nobody counts."""
 
@@ -230,10 +261,13 @@ class Telling:
         """No such address, or not with this method: then Allow says which."""
         assert isinstance(error, HTTPException)
         response = self._told(request, errors.from_http(error))
-        response.headers.update(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["Allow"] = _methods(request)
         return response
 
     def _told(self, request: Request, error: BrokerError) -> Response:
+        if request.url.path == ccow.PATH:
+            return ccow.exception(error)
         if wants_page(request):
             return self.site.problem(request, error)
         return errors.answer(error, errors.request_id(request))

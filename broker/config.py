@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     programs: Path | None = Field(
         None, description="A JSON file of programs of your own; docs/programs.md has its keys."
     )
+    ccow: bool = Field(
+        False, description="1 serves AuthenticateUser as a CCOW form too, at POST /ccow."
+    )
     product: str = Field(
         "Smart Flows", min_length=1, description="The name of the flow product, shown on pages."
     )
@@ -87,6 +90,11 @@ class Settings(BaseSettings):
     )
     smtp_from: str | None = Field(
         None, description="Who letters are from, such as `Acme <flows@acme.example>`."
+    )
+    rate: int = Field(
+        60_000,
+        ge=0,
+        description="Requests a minute one API key may make of this process; 0 sets no limit.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least serious line that is logged."

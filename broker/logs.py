@@ -30,6 +30,8 @@ LONGEST_TRACE = 30
 GATHERED_S = 0.05
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """Whose request it is that something is said about."""
+trace_id: ContextVar[str | None] = ContextVar("trace_id", default=None)
+"""The trace that request is part of, where its caller said so (W3C Trace Context)."""
 
 _SECRET_NAME = re.compile(
     r"secret|password|passwd|authorization|cookie|verifier|(^|_)(token|key|code)$", re.IGNORECASE
@@ -116,6 +118,8 @@ class Lines(logging.StreamHandler[TextIO]):
 def access(**fields: Any) -> None:
     """Say that a request was answered: its route's template, never what it named (safety 32)."""
     event = {"event": "request", "request_id": request_id.get(), **fields}
+    if (trace := trace_id.get()) is not None:
+        event["trace_id"] = trace
     for handler in logging.getLogger().handlers:
         if isinstance(handler, Lines) and handler.plain:
             handler.access(event)
@@ -161,6 +165,8 @@ def redact(_logger: Any, _method: str, event: Event) -> Event:
 def _named(_logger: Any, _method: str, event: Event) -> Event:
     if (id := request_id.get()) is not None:
         event["request_id"] = id
+    if (trace := trace_id.get()) is not None:
+        event["trace_id"] = trace
     return event
 
 

@@ -17,13 +17,16 @@ from broker.db.database import Clock, Database, system_clock
 from broker.service.adopting import Adopting
 from broker.service.authenticating import Authenticating
 from broker.service.authorizing import Authorizing
+from broker.service.batching import Batching
 from broker.service.callers import Callers
+from broker.service.calling import Calling
 from broker.service.chaining import Chaining
 from broker.service.configuring import Configuring
 from broker.service.connecting import Connecting
 from broker.service.deciding import Deciding
 from broker.service.delivering import Delivering, Post
 from broker.service.drafting import Drafting
+from broker.service.explaining import Explaining
 from broker.service.forgetting import JOB as FORGET
 from broker.service.forgetting import Forgetting
 from broker.service.granting import Granting
@@ -40,12 +43,17 @@ from broker.service.overseeing import Overseeing
 from broker.service.pausing import Pausing
 from broker.service.programs import Programs
 from broker.service.projects import Projects
+from broker.service.publishing import Publishing
 from broker.service.pulling import Pulling
 from broker.service.reapplying import Reapplying
 from broker.service.recognizing import Recognizing
 from broker.service.rejecting import Rejecting
+from broker.service.releasing import Releasing
+from broker.service.reminding import Reminding
 from broker.service.removing import JOB as CLEAR
 from broker.service.removing import Removing
+from broker.service.replaying import Replaying
+from broker.service.reporting import Reporting
 from broker.service.resolving import Resolving
 from broker.service.retaining import Retaining
 from broker.service.revoking import Revoking
@@ -60,6 +68,7 @@ from broker.service.testing import Testing
 from broker.service.tracing import Tracing
 from broker.service.vault import Vault
 from broker.service.vouching import Vouching
+from broker.service.webhooks import Webhooks
 from broker.service.working import Chore, Handler, Worker
 from providers.egress import Egress
 from providers.oidc import Issuers
@@ -102,11 +111,23 @@ class Broker:
     signing_in: SigningIn
     vault: Vault
     resolving: Resolving
+    batching: Batching
+    explaining: Explaining
+    reporting: Reporting
     rejecting: Rejecting
     pausing: Pausing
+    releasing: Releasing
+    reminding: Reminding
     authenticating: Authenticating
+    replaying: Replaying
     holding: Holding
+    publishing: Publishing
+    webhooks: Webhooks
+    calling: Calling
     worker: Worker
+
+
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 @asynccontextmanager
@@ -132,7 +153,12 @@ async def opened(
         delivering = Delivering(db, hasher, settings.product, base_url, post)
         stack.push_async_callback(delivering.landed)
         sources = Sources(Kinds(egress, simulator=settings.simulator_url), seal)
-        yield _wired(settings, base_url, vault, Issuers(egress), delivering, sources)
+        beside = LOOPBACK if settings.simulator_url else ()  # receivers of a rehearsal
+        outward = Egress(allow=[*settings.egress_allow, *beside], plain=True)
+        stack.push_async_callback(outward.aclose)
+        calling = Calling(db, seal, outward)
+        stack.push_async_callback(calling.landed)
+        yield _wired(settings, base_url, vault, Issuers(egress), delivering, sources, calling)
 
 
 def _wired(
@@ -142,9 +168,11 @@ def _wired(
     issuers: Issuers,
     delivering: Delivering,
     sources: Sources,
+    calling: Calling,
 ) -> Broker:
     """Every service with what it needs, in the order in which they need each other."""
     db, hasher, seal = vault.db, vault.hasher, vault.programs.seal
+    holding = Holding(db)
     callers, licensing = Callers(db, hasher), Licensing(db)
     authorizing, syncing = Authorizing(db, hasher, vault), Syncing(db)
     resolving, mappings = Resolving(db, vault), Mappings(db, catalogue(settings))
@@ -182,12 +210,21 @@ def _wired(
         signing_in=SigningIn(db, seal, base_url, issuers, callers, licensing),
         vault=vault,
         resolving=resolving,
+        batching=Batching(resolving),
+        explaining=Explaining(resolving),
+        reporting=Reporting(db),
         rejecting=Rejecting(db, vault),
         pausing=Pausing(db, hasher, resolving),
+        releasing=Releasing(db),
+        reminding=Reminding(db),
         authenticating=Authenticating(
-            db, hasher, Recognizing(issuers), Signing(db, seal), base_url
+            db, hasher, Recognizing(issuers), Signing(db, seal), base_url, holding
         ),
-        holding=Holding(db),
+        replaying=Replaying(db, hasher),
+        holding=holding,
+        publishing=Publishing(db, holding),
+        webhooks=Webhooks(db, seal, calling.egress),
+        calling=calling,
         worker=Worker(db, {}),
     )
     worker = replace(broker.worker, handlers=_handlers(broker), chores=_chores(broker))
@@ -216,6 +253,7 @@ def _chores(broker: Broker) -> tuple[Chore, ...]:
         Chore("audit head", 3600.0, Chaining(broker.db).tell),
         Chore("letters", 1.0, broker.delivering.begin),
         Chore("pauses", 5.0, broker.pausing.recover),
+        Chore("reminders", 60.0, broker.reminding.remind),
         Chore("tokens", 10.0, broker.vault.begin),
         Chore("lapsing grants", 600.0, broker.vault.warn),
         Chore("credentials seen", 30.0, broker.callers.flush),
@@ -223,6 +261,8 @@ def _chores(broker: Broker) -> tuple[Chore, ...]:
         Chore("drafts", 60.0, broker.connecting.sweep),
         Chore("links", 60.0, broker.authorizing.sweep),
         Chore("actions", 60.0, broker.authenticating.sweep),
+        Chore("events", 0.1, broker.publishing.publish),  # behind those that bring some about
+        Chore("webhooks", 0.1, broker.calling.begin),
         Chore("retention", 3600.0, Retaining(broker.db).sweep),
     )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import ip_network
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpcore
@@ -28,6 +30,8 @@ sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]  # as import i
 CONNECT_S = 3.0
 TOTAL_S = 10.0
 BODY_LIMIT = 64 * 1024
+DRAIN_S = 1.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,9 @@ class Egress:
     their address opens with them. Everything else is https to a public address. Redirects are
     answers like any other, the environment's proxies are ignored, no cookie is kept.
 
+    With `plain`, this machine itself is reached without TLS where `allow` opens its address: for
+    receivers of webhooks beside the service.
+
     `relays` are the operator's HTTP proxies by name (safety 20). What goes `through` one connects
     to nothing but the relay, and asks it for https to names: the relay knows what they mean.
     """
@@ -63,17 +70,19 @@ class Egress:
         relays: Mapping[str, str] | None = None,
         resolver: Resolver = resolve,
         through: str | None = None,
+        plain: bool = False,
     ) -> None:
         self.relays = dict(relays or {})
         self._origins = frozenset(map(_origin, origins))
         self._through = through
-        guard = Guard(
+        self._plain = plain
+        self._guard = Guard(
             allow=tuple(ip_network(text) for text in allow),
             doors=frozenset(map(_door, [through] if through else self._origins)),
             resolver=resolver,
         )
         self._client = httpx.AsyncClient(
-            transport=GuardedTransport(guard, through),
+            transport=GuardedTransport(self._guard, through),
             timeout=httpx.Timeout(TOTAL_S, connect=CONNECT_S),
             trust_env=False,
             follow_redirects=False,
@@ -135,7 +144,28 @@ class Egress:
         limit: int = BODY_LIMIT,
     ) -> Answer:
         """One request and its whole answer within `total_s` seconds and `limit` decoded bytes."""
-        self._check(url)
+
+        async def read(response: httpx.Response) -> Answer:
+            return await _read(response, limit)
+
+        return await self._ask(method, url, headers, content, total_s, read)
+
+    async def status(
+        self, url: str, content: bytes, *, headers: Mapping[str, str], total_s: float = TOTAL_S
+    ) -> int:
+        """POST, and what is answered within `total_s` seconds; nobody reads the body."""
+        return await self._ask("POST", url, headers, content, total_s, _status)
+
+    async def _ask(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        content: bytes | None,
+        total_s: float,
+        read: Callable[[httpx.Response], Awaitable[T]],
+    ) -> T:
+        self.check(url)
         failure: ProviderError
         try:
             # httpx's own timeouts start anew with every byte.
@@ -143,7 +173,7 @@ class Egress:
                 asyncio.timeout(total_s),
                 self._client.stream(method, url, headers=headers, content=content) as response,
             ):
-                return await _read(response, limit)
+                return await read(response)
         except TimeoutError:
             failure = TryLater("timeout", f"no complete answer within {total_s:g} seconds")
         except httpx.TimeoutException:
@@ -157,14 +187,18 @@ class Egress:
         # Raised out here, so that nothing of httpx, and no request with its form, hangs on to it.
         raise failure
 
-    def _check(self, url: str) -> None:
-        """https anywhere, and anything on our own listed origins; addresses are the guard's."""
+    def check(self, url: str) -> None:
+        """HostRefused where nothing is ever sent: neither https nor a listed origin of ours.
+
+        What a name stands for is looked at later, where the connection is made.
+        """
         origin = origin_of_url(url)
         if origin is None:
             raise HostRefused("url-refused", "this is not a web address without user information")
-        if origin not in self._origins and not origin.startswith("https://"):
-            raise HostRefused("plain-http-refused", "only https leaves this service")
         host = urlsplit(url).hostname or ""
+        plain = origin in self._origins or (self._plain and self._guard.is_here(host))
+        if not plain and not origin.startswith("https://"):
+            raise HostRefused("plain-http-refused", "only https leaves this service")
         if self._through and origin not in self._origins and not is_name(host):
             raise HostRefused("address-refused", "a relay is asked for names, never for addresses")
 
@@ -191,6 +225,18 @@ async def _read(response: httpx.Response, limit: int) -> Answer:
         if len(body) > limit:
             raise TryLater("too-large", f"the answer is larger than {limit} bytes")
     return Answer(response.status_code, dict(response.headers.items()), bytes(body))
+
+
+async def _status(response: httpx.Response) -> int:
+    """The status; a short body is let in, so that the connection can be used again."""
+    with contextlib.suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(DRAIN_S):
+            left = BODY_LIMIT
+            async for chunk in response.aiter_raw():
+                left -= len(chunk)
+                if left < 0:
+                    break
+    return response.status_code
 
 
 class GuardedTransport(httpx.AsyncHTTPTransport):

@@ -87,6 +87,15 @@ class Guard(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectError("the name has no address")
         return addresses
 
+    def is_here(self, host: str) -> bool:
+        """Whether a host is this machine, by its address, and may be spoken to: a name could come
+        to mean another.
+        """
+        try:
+            return plain(host).is_loopback and self._permits(host)
+        except ValueError:
+            return False
+
     def _permits(self, text: str) -> bool:
         address = plain(text)
         return is_public(address) or any(address in network for network in self._allow)

@@ -10,11 +10,13 @@ import hypothesis
 import pytest
 
 from broker.db.database import Database
-from tests import canaries, engines, loopback
+from tests import canaries, engines, happenings, keeping, loopback
 from tests.clocks import MovableClock
 
 loopback.wall()
 canaries.watch()
+happenings.watch()
+keeping.watch()
 # Two shared cores: a slow example is no defect; CI repeats the same examples each time.
 hypothesis.settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("house")
@@ -37,8 +39,9 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     report = yield
     for name, text in report.sections:
         canaries.search(name, text)
-    if (told := canaries.found()) and report.outcome != "failed":
-        report.outcome, report.longrepr = "failed", told
+    for told in (canaries.found(), happenings.found(), keeping.found()):
+        if told and report.outcome != "failed":
+            report.outcome, report.longrepr = "failed", told
     return report
 
 

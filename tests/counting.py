@@ -19,6 +19,10 @@ class Counting:
         self.units.append("write")
         return await self._db.write(lambda tx: unit(Counted(tx, self), *args, **kwargs))
 
+    async def write_on_snapshot(self, unit: Unit[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        self.units.append("write")
+        return await self._db.write_on_snapshot(lambda tx: unit(Counted(tx, self), *args, **kwargs))
+
     async def read(self, unit: Unit[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         self.units.append("read")
         return await self._db.read(unit, *args, **kwargs)

@@ -28,6 +28,7 @@ from broker.service.asking import StepRequest
 from broker.service.authenticating import Authenticating
 from broker.service.authorizing import Authorizing
 from broker.service.callers import Callers
+from broker.service.holding import Holding
 from broker.service.pausing import Pausing
 from broker.service.programs import Programs
 from broker.service.recognizing import Recognizing
@@ -296,6 +297,6 @@ async def _made(db: Database, simulator: Simulator, egress: Egress, name: str = 
         resolving=resolving,
         pausing=Pausing(db, hasher, resolving),
         authenticating=Authenticating(
-            db, hasher, Recognizing(Issuers(egress)), Signing(db, ring), PUBLIC_URL
+            db, hasher, Recognizing(Issuers(egress)), Signing(db, ring), PUBLIC_URL, Holding(db)
         ),
     )

@@ -35,6 +35,11 @@ class Touching:
     async def write(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.inner.write(self._counted, lambda tx: unit(tx, *args, **kwargs))
 
+    async def write_on_snapshot(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.inner.write_on_snapshot(
+            self._counted, lambda tx: unit(tx, *args, **kwargs)
+        )
+
     async def read(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.inner.read(self._counted, lambda tx: unit(tx, *args, **kwargs))
 

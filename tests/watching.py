@@ -35,6 +35,9 @@ class Watched:
     async def write(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.inner.write(lambda tx: unit(self._seen(tx), *args, **kwargs))
 
+    async def write_on_snapshot(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.inner.write_on_snapshot(lambda tx: unit(self._seen(tx), *args, **kwargs))
+
     async def read(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.inner.read(lambda tx: unit(self._seen(tx), *args, **kwargs))
 

@@ -68,6 +68,13 @@ class Database(Protocol):
         """
         ...
 
+    async def write_on_snapshot(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `unit` as `write` does, on one snapshot: all it reads is as of one moment.
+
+        Where another transaction changed meanwhile what it writes or locks, it begins again.
+        """
+        ...
+
     async def read(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `unit` on one snapshot, off the event loop."""
         ...

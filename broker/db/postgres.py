@@ -109,6 +109,9 @@ class PostgresDatabase:
     async def write(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs))
 
+    async def write_on_snapshot(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs), ONE_SNAPSHOT)
+
     async def read(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._on_a_thread(lambda tx: unit(tx, *args, **kwargs), ONE_SNAPSHOT)
 

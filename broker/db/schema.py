@@ -465,6 +465,8 @@ table("pauses", key("id", primary_key=True), key("project_id"),
     key("run_as"),  # 'connector' after an administrator's override (P12)
     count("cycles"), maybe_moment("expires_at"), count("version", 1), moment("created_at"),
     moment("changed_at"),
+    maybe_moment("remind_at"),  # when its person is written to again, while it waits
+    words("scopes", ""),  # space separated: what the sign-in has to cover (P3)
     one_of("state", "waiting", "ready", "claimed", "resumed", "expired", "cancelled", "failed"),
     one_of("run_as", "user", "connector"),
     unique_where("uq_pauses_open", "project_id", "execution", "step",
@@ -473,6 +475,7 @@ table("pauses", key("id", primary_key=True), key("project_id"),
     Index("ix_pauses_connector", "project_id", "connector_id", "state"),
     Index("ix_pauses_overdue", "state", "changed_at"),
     index_where("ix_pauses_expires", "expires_at", where="expires_at IS NOT NULL"),
+    index_where("ix_pauses_remind", "remind_at", where="state = 'waiting'"),
     Index("ix_pauses_page", "project_id", "id"))
 
 # AuthenticateUser
@@ -527,9 +530,10 @@ table("webhooks", key("id", primary_key=True), key("project_id"), words("url"),
     sealed("secret"), sealed("old_secret"),  # two in rotation, until then
     maybe_moment("old_secret_until"), key("state"), maybe_words("reason"),
     count("failures"),  # in a row; 50 pause it
+    maybe_moment("rests_until"),  # after a failure one try at a time, and none before then
     words("created_by"), count("version", 1), moment("created_at"), moment("changed_at"),
     one_of("state", "enabled", "paused", "disabled", "deleted"),
-    Index("ix_webhooks_project", "project_id", "id"))
+    index_where("ix_webhooks_living", "project_id", "id", where="state <> 'deleted'"))
 
 table("deliveries", number(), key("project_id"), key("webhook_id"), key("event_id"),
     key("state"), moment("due_at"), maybe_moment("lease_until"), count("attempt"),
@@ -537,7 +541,8 @@ table("deliveries", number(), key("project_id"), key("webhook_id"), key("event_i
     maybe_words("error"), moment("created_at"), maybe_moment("ended_at"),
     UniqueConstraint("webhook_id", "event_id"),
     one_of("state", "waiting", "delivered", "failed"),
-    index_where("ix_deliveries_due", "due_at", where="state = 'waiting'"),
+    index_where("ix_deliveries_due", "project_id", "webhook_id", "due_at", "n",
+                where="state = 'waiting'"),
     Index("ix_deliveries_webhook", "project_id", "webhook_id", "n"))
 
 # answers to requests that carried an Idempotency-Key, a day long; never one that holds a secret

@@ -119,4 +119,4 @@ class Hasher:
 
 
 def _associated(*parts: str) -> bytes:
-    return b"\x00".join(part.encode() for part in parts)
+    return "\x00".join(parts).encode()

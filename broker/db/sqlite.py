@@ -60,10 +60,15 @@ class SqliteTransaction:
 
     def all(self, sql: str, **params: Any) -> list[Row]:
         text, values = _numbered(sql)
-        return self._connection.execute(text, values(params)).fetchall()
+        rows = self._connection.execute(text, values(params)).fetchall()
+        if not rows:
+            return rows
+        names = rows[0].keys()  # a sqlite3.Row compares a name with one after the other, each time
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def run(self, sql: str, **params: Any) -> None:
-        self.all(sql, **params)
+        text, values = _numbered(sql)
+        self._connection.execute(text, values(params)).fetchall()
 
 
 class Work:
@@ -119,6 +124,9 @@ class SqliteDatabase:
         if self._drain is None:
             self._drain = asyncio.create_task(self._drained())
         return await answer
+
+    async def write_on_snapshot(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.write(unit, *args, **kwargs)  # nobody else writes meanwhile
 
     async def read(self, unit: Unit[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         def snapshot(connection: sqlite3.Connection) -> T:

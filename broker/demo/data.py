@@ -15,6 +15,7 @@ from broker.domain.directories import Schedule
 from broker.service.configuring import Said
 from broker.service.occupied import Occupied
 from broker.service.projects import SignIn
+from broker.service.signing_in import callback
 from broker.service.sourcing import SourceSaid
 from broker.store.projects import Project
 from broker.wiring import Broker
@@ -67,7 +68,7 @@ async def fill(broker: Broker, pretend: Simulator) -> dict[str, Any]:
 async def _sign_in(broker: Broker, project: Project, pretend: Simulator) -> None:
     """People sign in with the pretend identity provider, whose `sub` is their externalId."""
     pretend.identity.register(
-        Client(CLIENT_ID, CLIENT_SECRET, {f"{broker.base_url}/signin/callback"})
+        Client(CLIENT_ID, CLIENT_SECRET, {broker.base_url + callback(project.id)})
     )
     sign_in = SignIn(pretend.identity.issuer, CLIENT_ID, CLIENT_SECRET, "sub=externalId")
     await broker.projects.change(project.id, by=BY, sign_in=sign_in, suffixes=SUFFIXES)

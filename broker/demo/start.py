@@ -55,19 +55,20 @@ async def filled(broker: Broker, pretend: Simulator) -> AsyncIterator[dict[str, 
     with logs.quietly(broker.settings.log_level):
         told = await data.fill(broker, pretend)
     file = broker.settings.data / ENV_FILE
-    premises.put(file, _env(broker.base_url, told).encode())
+    premises.put(file, _env(broker.base_url, pretend.base_url, told).encode())
     try:
         yield told
     finally:
         file.unlink(missing_ok=True)
 
 
-def _env(base_url: str, told: dict[str, Any]) -> str:
+def _env(base_url: str, simulator_url: str, told: dict[str, Any]) -> str:
     values = {
         "BASE_URL": base_url,
         "SCIM_URL": told["scim"]["base_url"],
         "SCIM_TOKEN": told["scim"]["token"],
         "API_KEY": told["api_key"]["key"],
+        "SIM_URL": simulator_url,
     }
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 

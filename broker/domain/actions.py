@@ -108,6 +108,15 @@ class Action:
     verdict: Verdict | None = None
     version: int = 1
 
+    @property
+    def answer(self) -> Verdict | None:
+        """The verdict as it holds now: nothing passes for a person who had to go (safety 8)."""
+        if self.state is not State.EXPIRED:
+            return self.verdict
+        found = self.verdict or judge(self.expected, (), None)
+        kept = {name: value for name, value in found.items.items() if name != NAME}
+        return replace(found, items=kept | {STATUS: FAIL}, reason=USER_NOT_ACTIVE)
+
 
 NEXT = {
     (State.PENDING, Event.PROVEN): State.PROVEN,  # safety 29: the person's part is done
@@ -153,7 +162,7 @@ def expected_of(items: Mapping[str, str]) -> tuple[Expected, ...]:
     for item, value in items.items():
         suffix = _suffix(item)
         if names.key(suffix) in found:
-            raise _unknown(item, "is there twice")
+            raise unknown_item(item, "is there twice")
         found[names.key(suffix)] = Expected(suffix, value)
     return tuple(found.values())
 
@@ -204,14 +213,15 @@ def _suffix(item: str) -> str:
     """The suffix of an expected logon's item name."""
     stem, dot, suffix = item[: len(EXPECTED)], item[len(EXPECTED) :][:1], item[len(EXPECTED) + 1 :]
     if stem.lower() != EXPECTED.lower() or dot != ".":
-        raise _unknown(item, "is no input of AuthenticateUser")
+        raise unknown_item(item, "is no input of AuthenticateUser")
     try:
         return names.suffix(suffix)
     except Invalid as problem:
-        raise _unknown(item, f"has no usable suffix: {problem}") from problem
+        raise unknown_item(item, f"has no usable suffix: {problem}") from problem
 
 
-def _unknown(item: str, why: str) -> UnknownItemName:
+def unknown_item(item: str, why: str) -> UnknownItemName:
+    """The refusal of an item by that name (R102)."""
     pointer = "/items/" + item.replace("~", "~0").replace("/", "~1")
     detail = f"{item!r} {why}"
     return UnknownItemName(

@@ -60,7 +60,7 @@ class Connector:
     (R33). `authorized_by` is who authorized the connector user, `created_by` who began the wizard:
     both are recorded (T1). `keep_alive` has grants refreshed that lie unused (T13).
     `disabled_from` is the state to come back to (C10), `expires_at` the end of one that was never
-    connected, `reason` the last refusal or failure.
+    connected, `reason` the last refusal or failure, `resolved_at` a day on which a step asked.
     """
 
     id: str
@@ -86,6 +86,7 @@ class Connector:
     authorized_by: str | None = None
     keep_alive: bool = True
     expires_at: int | None = None
+    resolved_at: int | None = None
 
     @property
     def answers(self) -> Mapping[str, object]:

@@ -3,13 +3,15 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from broker.domain.clock import MINUTE
+from broker.domain.clock import DAY, MINUTE
 from broker.domain.errors import Conflict
 
 STATUS = "Authentication needed"  # the owner's words, R14
 CYCLES = 5  # P6: a step that cannot run after five sign-ins has another trouble
-REMIND_AFTER = 10 * MINUTE  # P7
+ANNOUNCE_AFTER = 10 * MINUTE  # P7
 SILENCE = 5 * MINUTE  # P8
+WEEK = 7 * DAY
+REMINDERS = (DAY, 3 * DAY, WEEK)  # and then each week: a person who is away is not hunted
 
 
 class State(StrEnum):
@@ -55,7 +57,9 @@ class Pause:
 
     `key` is the API key that asked: it alone may claim, and `claim_hash` is the keyed hash of its
     newest claim token (safety 26). `expires_at` None is no limit (T4). `run_as` is the connector
-    user only after an administrator said so (P12, P14).
+    user only after an administrator said so (P12, P14). `remind_at` is when the person is written
+    to again, should it still wait then. `scopes` are what the step needs: a sign-in that covers
+    fewer does not release it (P3).
     """
 
     id: str
@@ -75,6 +79,8 @@ class Pause:
     claim_hash: str | None = None
     claimed_at: int | None = None
     expires_at: int | None = None
+    remind_at: int | None = None
+    scopes: tuple[str, ...] = ()
     reason: str | None = None
 
 
@@ -138,3 +144,9 @@ def after(
         version=pause.version + 1,
         changed_at=now,
     )
+
+
+def next_reminder(since: int, now: int) -> int:
+    """When to write again to whose step waits since `since`: after 1, 3, 7, 14, 21 … days."""
+    weekly = ((now - since) // WEEK + 1) * WEEK
+    return since + next((rung for rung in REMINDERS if now - since < rung), weekly)

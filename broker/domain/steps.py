@@ -1,7 +1,9 @@
 """Who a step runs as: the decision table (rows F1 to F20) as one pure function."""
 
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 
 from broker.domain import pauses
 from broker.domain.connectors import Policy
@@ -107,23 +109,45 @@ TEMPORARILY_UNAVAILABLE = "temporarily-unavailable"
 FALLBACK_WARNING = "user-auth-fallback"
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the wall: what each fact it asks for has to be, and what is answered then."""
+
+    decision: Decision
+    wants: Mapping[str, Collection[object]]
+
+    def fits(self, facts: Facts) -> bool:
+        """Whether these facts are what the row wants."""
+        return all(getattr(facts, fact) in wanted for fact, wanted in self.wants.items())
+
+
+@cache  # of 18,432 questions at most
 def decide(facts: Facts) -> Decision:
     """Who may this step run as, now? The first row that fits answers; exactly one does.
 
     A transient failure waits and never changes identity. Nobody runs as somebody else: where the
     connector user cannot run, or this attempt already ran as a person, there is no other.
     """
-    decision = _row(facts)
-    if decision.identity is not Identity.CONNECTOR:
-        return decision
-    match facts:
-        case Facts(connector_user=ConnectorUser.DEAD):
-            return _error("F18a", "connector-user-unavailable")
-        case Facts(connector_user=ConnectorUser.TRANSIENT):
-            return Decision("F18b", Outcome.WAIT, TEMPORARILY_UNAVAILABLE)
-        case Facts(ran_as_user=True):
-            return _error("F20", "user-auth-required")
-    return decision
+    return [row.decision for row, fits in walk(facts) if fits][-1]
+
+
+def walk(facts: Facts) -> Iterator[tuple[Row, bool]]:
+    """Every row that is asked, top to bottom, and whether it fits; the last that does answers.
+
+    The first of the table that fits ends the walk, unless it is the connector user's: then it is
+    asked whether they can.
+    """
+    for row in TABLE:
+        fits = row.fits(facts)
+        yield row, fits
+        if fits:
+            break
+    if row.decision.identity is Identity.CONNECTOR:
+        for wall in WALLS:
+            fits = wall.fits(facts)
+            yield wall, fits
+            if fits:
+                return
 
 
 def released(facts: Facts) -> Decision:
@@ -137,78 +161,18 @@ def released(facts: Facts) -> Decision:
     return replace(walls, row="P12", reason="released-by-admin", fallback=True)
 
 
-def _row(facts: Facts) -> Decision:
-    """The table on the wall, top to bottom, before it is asked whether the connector user can."""
-    match facts:
-        case Facts(connector_available=False):
-            return _error("F1", "connector-unavailable")
-        case Facts(subject=Subject.SUSPENDED | Subject.DELETED):
-            return _error("F2", "user-not-active")
-        case Facts(user_authentication=True, subject=Subject.INVITED | Subject.QUEUED):
-            return _error("F2", "user-not-active")
-        case Facts(subject=Subject.AMBIGUOUS):  # never a guess, with E off neither
-            return _error("F19", "unknown-subject")
-        case Facts(user_authentication=False):
-            return _as_connector("F3", _if_unknown(facts, None))
-        case Facts(supported=False):
-            return _as_connector("F4", _if_unknown(facts, "not-supported-by-step"))
-        case Facts(subject=Subject.UNKNOWN):
-            return _error("F19", "unknown-subject")
-        case Facts(subject=Subject.NONE):
-            return _without_subject(facts)
-        case Facts(user_enabled=False):
-            return _not_enabled(facts)
-        case Facts(token=Token.USABLE):
-            return Decision("F6", Outcome.RUN, RESOLVED, Identity.USER)
-        case Facts(token=Token.TRANSIENT):
-            return Decision("F7", Outcome.WAIT, TEMPORARILY_UNAVAILABLE)
-        case Facts(interactive=True):
-            return Decision("F8", Outcome.ASK, "authentication-required")
-        case Facts(policy=Policy.FALLBACK):
-            return _fallback("F9")
-        case Facts(policy=Policy.FALLBACK_WITH_WARNING):
-            return _fallback("F10", warning=WARN_NO_SIGN_IN)
-        case Facts(policy=Policy.PAUSE):
-            return Decision("F11", Outcome.PAUSE, pauses.STATUS)
-        case _:
-            return _error("F12", "user-auth-required")
+def _if(decision: Decision, **wants: object) -> Row:
+    """A row; a tuple is any of these."""
+    return Row(
+        decision, {fact: one if isinstance(one, tuple) else (one,) for fact, one in wants.items()}
+    )
 
 
-def _without_subject(facts: Facts) -> Decision:
-    """Nobody was named: an API key or a schedule (F13 to F17)."""
-    match facts:
-        case Facts(interactive=True):
-            return _error("F17", "no-subject")
-        case Facts(policy=Policy.FALLBACK):
-            return _fallback("F13", "no-subject")
-        case Facts(policy=Policy.FALLBACK_WITH_WARNING):
-            return _fallback("F14", "no-subject", WARN_NOBODY)
-        case Facts(policy=Policy.PAUSE):
-            return _error("F15", "no-subject")
-        case _:
-            return _error("F16", "user-auth-required")
+def _wait(row: str) -> Decision:
+    return Decision(row, Outcome.WAIT, TEMPORARILY_UNAVAILABLE)
 
 
-def _not_enabled(facts: Facts) -> Decision:
-    """The person has it switched off: F5, and unattended the policy decides (T2)."""
-    match facts:
-        case Facts(interactive=True):
-            return _as_connector("F5", "user-not-enabled")
-        case Facts(policy=Policy.FALLBACK):
-            return _fallback("F5", "user-not-enabled")
-        case Facts(policy=Policy.FALLBACK_WITH_WARNING):
-            return _fallback("F5", "user-not-enabled", WARN_NOT_ENABLED)
-        case Facts(policy=Policy.PAUSE):
-            return _error("F5", "user-not-enabled")
-        case _:
-            return _error("F5", "user-auth-required")
-
-
-def _if_unknown(facts: Facts, reason: str | None) -> str | None:
-    return "unknown-subject" if facts.subject is Subject.UNKNOWN else reason
-
-
-def _as_connector(row: str, reason: str | None) -> Decision:
+def _connector(row: str, reason: str | None = None) -> Decision:
     return Decision(row, Outcome.RUN, RESOLVED, Identity.CONNECTOR, reason)
 
 
@@ -225,6 +189,60 @@ _RAN = "This step ran as the connector user"
 WARN_NO_SIGN_IN = f"{_RAN}, because the person is not signed in at the connector."
 WARN_NOBODY = f"{_RAN}, because the flow was started by nobody in particular."
 WARN_NOT_ENABLED = f"{_RAN}, because user authentication is switched off for the person."
+
+_GONE = (Subject.SUSPENDED, Subject.DELETED)
+_EARLY = (Subject.INVITED, Subject.QUEUED)
+_NONE = Subject.NONE
+_UNKNOWN = Subject.UNKNOWN
+_NOT_ENABLED = "user-not-enabled"
+
+TABLE = (
+    _if(_error("F1", "connector-unavailable"), connector_available=False),
+    _if(_error("F2", "user-not-active"), subject=_GONE),
+    _if(_error("F2", "user-not-active"), user_authentication=True, subject=_EARLY),
+    _if(_error("F19", "unknown-subject"), subject=Subject.AMBIGUOUS),  # with E off no guess either
+    _if(_connector("F3", "unknown-subject"), user_authentication=False, subject=_UNKNOWN),
+    _if(_connector("F3"), user_authentication=False),
+    _if(_connector("F4", "unknown-subject"), supported=False, subject=_UNKNOWN),
+    _if(_connector("F4", "not-supported-by-step"), supported=False),
+    _if(_error("F19", "unknown-subject"), subject=_UNKNOWN),
+    _if(_error("F17", "no-subject"), subject=_NONE, interactive=True),
+    _if(_fallback("F13", "no-subject"), subject=_NONE, policy=Policy.FALLBACK),
+    _if(
+        _fallback("F14", "no-subject", WARN_NOBODY),
+        subject=_NONE,
+        policy=Policy.FALLBACK_WITH_WARNING,
+    ),
+    _if(_error("F15", "no-subject"), subject=_NONE, policy=Policy.PAUSE),
+    _if(_error("F16", "user-auth-required"), subject=_NONE),
+    _if(_connector("F5", _NOT_ENABLED), user_enabled=False, interactive=True),
+    _if(_fallback("F5", _NOT_ENABLED), user_enabled=False, policy=Policy.FALLBACK),
+    _if(
+        _fallback("F5", _NOT_ENABLED, WARN_NOT_ENABLED),
+        user_enabled=False,
+        policy=Policy.FALLBACK_WITH_WARNING,
+    ),
+    _if(_error("F5", _NOT_ENABLED), user_enabled=False, policy=Policy.PAUSE),
+    _if(_error("F5", "user-auth-required"), user_enabled=False),
+    _if(Decision("F6", Outcome.RUN, RESOLVED, Identity.USER), token=Token.USABLE),
+    _if(_wait("F7"), token=Token.TRANSIENT),
+    _if(Decision("F8", Outcome.ASK, "authentication-required"), interactive=True),
+    _if(_fallback("F9"), policy=Policy.FALLBACK),
+    _if(_fallback("F10", warning=WARN_NO_SIGN_IN), policy=Policy.FALLBACK_WITH_WARNING),
+    _if(Decision("F11", Outcome.PAUSE, pauses.STATUS), policy=Policy.PAUSE),
+    _if(_error("F12", "user-auth-required")),
+)
+"""The table on the wall, top to bottom, before it is asked whether the connector user can."""
+
+WARNINGS = {row.decision.row: row.decision.warning for row in TABLE if row.decision.warning}
+"""The warning of each row that has one."""
+
+WALLS = (
+    _if(_error("F18a", "connector-user-unavailable"), connector_user=ConnectorUser.DEAD),
+    _if(_wait("F18b"), connector_user=ConnectorUser.TRANSIENT),
+    _if(_error("F20", "user-auth-required"), ran_as_user=True),
+)
+"""What stands between a step and the connector user, whichever row says them."""
 
 MESSAGES = {
     "F1": "The connector is not available: it is missing, disabled or needs an administrator.",

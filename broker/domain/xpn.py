@@ -5,11 +5,15 @@ import re
 from broker.domain import names
 from broker.domain.mapping import Profile
 
-# HL7 v2.5, 2.7.1: delimiters inside a component are escaped.
-ESCAPES = str.maketrans({"\\": "\\E\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "|": "\\F\\"})
+# HL7 v2.5, 2.7.1: delimiters inside a component are escaped, and so are the ends of
+# lines, which would end the segment somebody puts the name in.
+ESCAPES = str.maketrans(
+    {"\\": "\\E\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\", "|": "\\F\\"}
+    | {"\r": "\\X0D\\", "\n": "\\X0A\\"}
+)
 PARTS = ("family", "given", "middle", "suffix", "prefix")
-_PLAIN = {escaped[1]: chr(sign) for sign, escaped in ESCAPES.items()}
-_ESCAPED = re.compile(r"\\([ESTFR])\\")
+_PLAIN = {str(escaped)[1:-1]: chr(sign) for sign, escaped in ESCAPES.items()}
+_ESCAPED = re.compile(r"\\([ESTFR]|X0[AD])\\")
 
 
 def written(profile: Profile) -> str:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.domain import actions, names
-from broker.domain.actions import AGENT_COUPON, SUBJECT, Action, Expected, State
+from broker.domain.actions import AGENT_COUPON, SUBJECT, Action, Expected
 from broker.domain.clock import rfc3339
 from broker.domain.errors import Invalid
-from broker.service.reading import Members
+from broker.service.holding import Topic
+from broker.service.reading import LIST_LIMIT, Members
 from providers.secret import Secret
 
 PROOFS = ("id_token", "none")
@@ -39,6 +40,8 @@ class ActionRequest:
         with Members(said, "") as body:
             body.close("items", "evidence", "suffixes", "mode", "return_url")
             items = body.texts_by_name("items")
+            if len(items) > LIST_LIMIT:
+                body.wrong("items", "too_many", f"At most {LIST_LIMIT} items.")
             request = cls(
                 suffixes=_suffixes(body),
                 id_token=_id_token(body),
@@ -65,17 +68,17 @@ class ActionAnswer:
     @property
     def is_pending(self) -> bool:
         """Whether the answer is still to come (202)."""
-        return self.action.state in (State.PENDING, State.PROVEN)
+        return self.action.answer is None
 
     @property
     def signed_part(self) -> dict[str, object]:
         """What the project's signature covers: coupon and items."""
-        verdict = self.action.verdict
+        verdict = self.action.answer
         return {"actionCoupon": self.action.coupon, "items": dict(verdict.items) if verdict else {}}
 
     def rendered(self) -> dict[str, Any]:
         """The JSON of the answer."""
-        action, verdict = self.action, self.action.verdict
+        action, verdict = self.action, self.action.answer
         if verdict is not None:
             user = {"id": verdict.user, "state": self.user_state} if verdict.user else None
             return {
@@ -87,11 +90,16 @@ class ActionAnswer:
             }
         shown = {
             "actionCoupon": action.coupon,
-            "status": "pending" if self.is_pending else action.state.value,
+            "status": "pending",
+            "version": action.version,
+            "expires_at": rfc3339(action.expires_at),
         }
-        if self.url is not None:
-            shown["authorization_url"] = self.url
-        return shown | {"expires_at": rfc3339(action.expires_at)}
+        return shown if self.url is None else shown | {"authorization_url": self.url}
+
+
+def topic(project: str, coupon: int) -> Topic:
+    """What a request is held for until this action has news."""
+    return project, f"action:{coupon}"
 
 
 def discovery(public_key: Mapping[str, str]) -> dict[str, Any]:
@@ -140,5 +148,6 @@ def _id_token(body: Members) -> Secret | None:
         return None
     evidence.close("type", "value")
     if evidence.choice("type", PROOFS, default=None) == "none":
+        evidence.long_text_or_none("value")
         return None
     return Secret(evidence.long_text("value"))

@@ -106,7 +106,7 @@ def adopted(
     detached.release(tx, project, user.id)
     actor, told = f"directory:{directory.id}", {"directory": directory.id, "kept_tokens": same}
     audit.append(tx, project, actor, "user.adopted", user.id, **told)
-    events.append(tx, project, "user.adopted", user=user.id, **told)
+    events.append(tx, project, "user.adopted", user_id=user.id, **told)
     return taken
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from broker.domain.clock import rfc3339
 from broker.domain.errors import Unavailable
 from broker.domain.pauses import Pause
-from broker.domain.steps import Decision, Identity
+from broker.domain.steps import Decision, FlowWarning, Identity, Outcome
 from broker.domain.tokens import TokenSet
 from broker.domain.users import User
 from providers.secret import Secret
@@ -110,21 +110,14 @@ class Answer:
             shown["credential"] = self.credential.rendered()
         if decision.message is not None:
             shown["message"] = decision.message
+        if decision.outcome is Outcome.WAIT:
+            shown["retry_after_s"] = self.retry_after_s
         return shown
 
     @property
     def warning(self) -> dict[str, Any] | None:
         """The warning, addressed to the Flow Execution Panel (R13)."""
-        warning = self.decision.warning
-        if warning is None:
-            return None
-        return {
-            "code": warning.code,
-            "severity": warning.severity,
-            "text": warning.text,
-            "execution_id": self.execution,
-            "step_id": self.step,
-        }
+        return warning_shown(self.decision.warning, self.execution, self.step)
 
 
 class Wait(Unavailable):
@@ -147,6 +140,19 @@ def run_as(identity: Identity | None, user: User | None, token: TokenSet | None)
         return None
     account = token.account_display or token.account or ""
     return RunAs(identity, account, user if identity is Identity.USER else None)
+
+
+def warning_shown(warning: FlowWarning | None, execution: str, step: str) -> dict[str, Any] | None:
+    """A warning as the Flow Execution Panel reads it, wherever it stands (R13)."""
+    if warning is None:
+        return None
+    return {
+        "code": warning.code,
+        "severity": warning.severity,
+        "text": warning.text,
+        "execution_id": execution,
+        "step_id": step,
+    }
 
 
 def pause_shown(pause: Pause) -> dict[str, Any]:

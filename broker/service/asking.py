@@ -11,6 +11,9 @@ import orjson
 from broker.domain.subjects import Subject
 from broker.service.reading import Members
 
+Attempt = tuple[str, str, int]
+"""Execution, step and attempt: with the key that asks, a question's natural key."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepRequest:
@@ -51,6 +54,11 @@ class StepRequest:
                 interactive=body.yes("interactive", default=False),
                 credential=body.yes("credential", default=True),
             )
+
+    @property
+    def attempted(self) -> Attempt:
+        """What this is one attempt of."""
+        return self.execution, self.step, self.attempt
 
     @property
     def question(self) -> dict[str, Any]:

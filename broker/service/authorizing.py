@@ -17,7 +17,7 @@ from broker.service import completing, linking
 from broker.service.completing import Claimed, Completed
 from broker.service.programs import Programs, not_now
 from broker.service.vault import Vault
-from broker.store import connectors, links, projects, tokens, users
+from broker.store import connectors, links, pauses, projects, tokens, users
 from providers.errors import ClientMisconfigured, ProviderError
 from providers.oauth2 import Pkce
 from providers.secret import Secret
@@ -128,9 +128,9 @@ class Authorizing:
         scopes: tuple[str, ...],
     ) -> Link:
         connector = connectors.meant(tx, caller.project, called)
+        caller.require_connector(connector.name if connector else called)
         if connector is None:
             raise NotFound()
-        caller.require_connector(connector.name)
         self.programs.require_sign_in(connector)
         user = users.get(tx, caller.project, user_id)
         if user.is_gone:
@@ -185,7 +185,7 @@ class Authorizing:
                 self.programs.public(connector),
                 state=state,
                 challenge=pkce.challenge,
-                scopes=_wanted(link, held),
+                scopes=_wanted(tx, link, held),
                 claims=held.claims if held else None,
             )
         except ClientMisconfigured as error:
@@ -232,11 +232,14 @@ class Authorizing:
         return Claimed(link, connector, registration, Secret(verifier.decode()), caller.actor)
 
 
-def _wanted(link: Link, held: TokenSet | None) -> tuple[str, ...]:
+def _wanted(tx: Transaction, link: Link, held: TokenSet | None) -> tuple[str, ...]:
     """What one consent has to cover: what is granted, what was missing, what is wanted (K15)."""
-    if held is None or held.state is TokenState.REVOKED:
-        return link.scopes
-    return tuple(dict.fromkeys((*held.scopes, *held.missing_scopes, *link.scopes)))
+    wanted = link.scopes
+    if link.user and link.connector:
+        wanted += pauses.scopes(tx, link.project, link.user, link.connector)
+    if held is not None and held.state is not TokenState.REVOKED:
+        wanted = (*held.scopes, *held.missing_scopes, *wanted)
+    return tuple(dict.fromkeys(wanted))
 
 
 def _misconfigured(error: ClientMisconfigured) -> Conflict:

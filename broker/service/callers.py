@@ -1,6 +1,5 @@
 """Which directory, service, administrator or person is calling."""
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ from broker.domain.callers import SCOPES, Caller, Kind
 from broker.domain.clock import DAY, HOUR
 from broker.domain.directories import Directory
 from broker.domain.errors import Invalid, NotFound, Problem, Unknown
+from broker.service.knowing import Known, digest
 from broker.store import audit, callers
 
 Revoke = Callable[[Transaction, str, str], bool]
@@ -22,37 +22,6 @@ TOKEN_PREFIX = "brs"
 ADMINISTRATOR_LIFETIME = 12 * HOUR
 PERSON_LIFETIME = DAY
 CONNECT_SESSION_LIFETIME = HOUR
-
-
-@dataclass(slots=True)
-class Known:
-    """SCIM tokens that were checked against the database as it is now.
-
-    Whatever is committed, a revocation or anything else, forgets them all: so none outlives what
-    it was checked against. Half of what a read costs is to know who asks.
-    """
-
-    version: int | None = None
-    directories: dict[bytes, Directory] = field(default_factory=dict)
-
-    def opened(self, version: int | None, words: str | None) -> Directory | None:
-        """The directory these words were found to open, by the database of that version."""
-        if version is None or version != self.version or words is None:
-            return None
-        return self.directories.get(_digest(words))
-
-    def remember(self, version: int | None, words: str | None, directory: Directory) -> None:
-        """These words open the directory, by the database of that version."""
-        if version is None or words is None:
-            return
-        if version != self.version:
-            self.version = version
-            self.directories.clear()
-        self.directories[_digest(words)] = directory
-
-
-def _digest(words: str) -> bytes:
-    return hashlib.sha256(words.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +33,8 @@ class Callers:
     seen: set[str] = field(default_factory=set)
     """Credentials used since the last `flush`, each known to be the right one."""
     known: Known = field(default_factory=Known)
+    services: dict[bytes, Caller] = field(default_factory=dict)
+    """Services by the digest of their words, for verbs that look again."""
 
     async def service(self, authorization: str | None) -> Caller:
         """The service behind `Bearer brk_<id>_<secret>`; Unknown otherwise."""
@@ -73,6 +44,18 @@ class Callers:
             raise Unknown("The API key is missing, wrong or revoked.", reason="unknown-key")
         self.seen.add(caller.id)
         return caller
+
+    async def again(self, authorization: str | None) -> Caller:
+        """The same for a verb that reads its caller once more in its own transaction (safety 24).
+
+        Words that were a key's once are that key's for good, so they are looked up only once here;
+        whether it is revoked, and what it may, is found where it counts.
+        """
+        words = digest("_".join(_parts(authorization, KEY_PREFIX)))
+        known = self.services.get(words) or await self.service(authorization)
+        self.services[words] = known
+        self.seen.add(known.id)
+        return known
 
     async def directory(self, directory_id: str, authorization: str | None) -> Directory:
         """The directory whose SCIM token this is, as it is now; Unknown otherwise (safety 1)."""

@@ -17,7 +17,7 @@ from broker.domain.connectors import (
     authenticating_users,
 )
 from broker.domain.errors import Conflict, Problem, Stale
-from broker.service import forgetting, forms, moving
+from broker.service import forgetting, forms, moving, releasing
 from broker.service.cautioning import cautions
 from broker.service.forms import Said
 from broker.service.moving import Secrets
@@ -172,8 +172,9 @@ def switch(
     enabled: bool,
     policy: Policy | None,
     version: int | None,
+    confirmed: int | None,
 ) -> ConnectorView:
-    """User authentication on or off, and its policy (R3, R4, R20, R33)."""
+    """User authentication on or off, and its policy (R3, R4, R20, R33); off, P14."""
     before = hold(tx, caller, id, version)
     definition = programs.definition(before.type)
     connector = authenticating_users(
@@ -184,6 +185,8 @@ def switch(
         now=tx.now,
     )
     connectors.change(tx, connector)
+    if before.user_authentication and not enabled:
+        releasing.released(tx, caller, connector, confirmed)
     _note_switch(tx, caller, before, connector)
     return seen(tx, programs, caller, connector)
 

@@ -80,7 +80,7 @@ def kept(tx: Transaction, vault: Vault, claimed: Claimed, answer: TokenResponse)
     if link.purpose is Purpose.WIZARD:
         allowed(tx, held.connector, held.token, token, claimed.by)
     else:
-        _freed(tx, held, lacking)
+        _freed(tx, held, token)
     return _completed(link)
 
 
@@ -153,16 +153,21 @@ def _why_not(tx: Transaction, held: Held, claimed: Claimed, answer: TokenRespons
     unavailable = held.user is not None and not connector.is_available
     if connector.state not in awaited or connector.is_over(tx.now) or unavailable:
         return "connector-unavailable"
-    if answer.account is None:
+    if token.state is TokenState.REVOKED or link.other_account:
+        token = replace(token, account=None)  # the pin ended, or it was confirmed
+    return wrong_account(tx, token, answer.account.key if answer.account else None)
+
+
+def wrong_account(tx: Transaction, token: TokenSet, account: str | None) -> str | None:
+    """Why this account may not stand behind the set: somebody else's, or not the one it is pinned
+    to (safety 17); None where it may.
+    """
+    if account is None:
         return None
-    account = answer.account.key
-    holder = tokens.holder(tx, link.project, connector.id, account)
-    if holder not in (None, link.user or tokens.CONNECTOR_USER):
+    holder = tokens.holder(tx, token.project, token.connector, account)
+    if holder not in (None, token.user or tokens.CONNECTOR_USER):
         return "account-taken"
-    is_pinned = token.state is not TokenState.REVOKED and not link.other_account
-    if is_pinned and not token.is_right_account(account):
-        return "other-account"
-    return None
+    return None if token.is_right_account(account) else "other-account"
 
 
 def _dropped(
@@ -211,15 +216,12 @@ def allowed(tx: Transaction, before: Connector, held: TokenSet, token: TokenSet,
         events.append(tx, before.project, "connector.account_changed", connector=before.id)
 
 
-def _freed(tx: Transaction, held: Held, lacking: tuple[str, ...]) -> None:
+def _freed(tx: Transaction, held: Held, token: TokenSet) -> None:
     """Everyone who waited for this person at this connector is ready (P2), or told why not (P3)."""
     link, connector = held.link, held.connector
     if held.user is None:
         return
-    if lacking:
-        pauses.mismatched(tx, link.project, held.user.id, connector.id, "scopes-missing")
-    else:
-        pauses.readying(tx, link.project, held.user.id, connector.id)
+    pauses.readying(tx, link.project, held.user.id, connector.id, token.scopes)
     events.append(
         tx, link.project, "authorization.connected", connector=connector.id, user_id=held.user.id
     )

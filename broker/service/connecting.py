@@ -9,7 +9,7 @@ from broker.domain.callers import Caller
 from broker.domain.connectors import USED, WIZARD, Event, Policy, State, after
 from broker.domain.errors import BrokerError, Conflict, Invalid, Problem, Unavailable
 from broker.domain.links import Link, Purpose
-from broker.service import changing, linking, views
+from broker.service import changing, completing, linking, views
 from broker.service.forms import Said
 from broker.service.minting import Minting
 from broker.service.programs import Programs
@@ -62,7 +62,7 @@ class Connecting:
         Another place on one that was connected is C9: all its tokens and protected fields are
         dropped, it is authorized anew; Invalid where the protected fields do not come along.
         Another integration has it authorized anew too; Unconfirmed where nobody can authenticate
-        themselves there, until `confirmed` says "user-authentication-off" (safety 21).
+        themselves there, until `confirmed` says so in the words it names (safety 21, P14).
         """
         caller.require("connectors:write")
         said_so = (said, version, confirmed)
@@ -93,7 +93,8 @@ class Connecting:
             return await self.db.read(self._getting, caller, id)
         refusal = Unavailable if done.reason == "provider-unavailable" else Conflict
         other = "Say other_account to let it." if done.reason == "other-account" else None
-        raise refusal(done.message, reason=done.reason, next=other)
+        why = done.reason if done.reason in completing.MESSAGES else "program-refused"
+        raise refusal(done.message, reason=why, next=other)
 
     async def connect(
         self, caller: Caller, id: str, *, version: int | None = None
@@ -116,16 +117,19 @@ class Connecting:
         enabled: bool,
         policy: str | None = None,
         version: int | None = None,
+        confirmed: int | None = None,
     ) -> ConnectorView:
         """Switch user authentication and choose the policy, which is kept while off (R33).
 
         Forbidden without an administrator's session (safety 27); Conflict
         `user-auth-not-supported` where the type knows none (R20); Invalid: no such policy (R8).
+        Switched off while steps wait for people: Unconfirmed until `confirmed` is how many do;
+        then they may run as the connector user (P14).
         """
         caller.require_administrator()
         chosen = None if policy is None else _policy(policy)
         return await self.db.write(
-            changing.switch, self.programs, caller, id, enabled, chosen, version
+            changing.switch, self.programs, caller, id, enabled, chosen, version, confirmed
         )
 
     async def disable(
@@ -145,7 +149,7 @@ class Connecting:
     async def affected(self, caller: Caller, id: str) -> dict[str, int]:
         """What deleting it would end: `{"users", "tokens", "pauses"}` (C11)."""
         caller.require("connectors:read")
-        return await self.db.read(_affected, caller.project, id)
+        return await self.db.read(_affected, caller, id)
 
     async def delete(
         self, caller: Caller, id: str, name: str, *, version: int | None = None
@@ -224,9 +228,9 @@ def _policy(word: str) -> Policy:
     raise Problem("/policy", "not_a_choice", detail, *near).alone(reason="unknown-policy")
 
 
-def _affected(tx: Transaction, project: str, id: str) -> dict[str, int]:
-    connectors.get(tx, project, id)
-    return connectors.affected(tx, project, id)
+def _affected(tx: Transaction, caller: Caller, id: str) -> dict[str, int]:
+    changing.reach(tx, caller, id)
+    return connectors.affected(tx, caller.project, id)
 
 
 def _sweeping(tx: Transaction, project: str) -> int:

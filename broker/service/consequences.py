@@ -61,7 +61,7 @@ def announce(tx: Transaction, before: User | None, after: After, by: str) -> Non
         return
     happened = HAPPENED[user.status]
     cause = "queue" if by == PROMOTED_BY else by.partition(":")[0]
-    events.append(tx, user.project, happened, user=user.id, row=after.row, cause=cause)
+    events.append(tx, user.project, happened, user_id=user.id, row=after.row, cause=cause)
     if before and before.status is Status.QUEUED and user.is_active:
         once = f"active:{user.id}:{user.version}"
         letters.add(tx, user.project, user.id, "active", once=once)

@@ -190,7 +190,9 @@ class Delivering:
             tx, letter.project, Purpose.CONNECT, "broker", user=user.id, connector=connector.id
         )
         url = f"{self.base_url}/connect/{asked.id}"
-        return {"connector": connector.name, "link": url, "ends": moment(asked.expires_at)}
+        mine = f"{self.base_url}/connections?project={letter.project}"
+        said = {"connector": connector.name, "link": url, "connections": mine}
+        return said | {"ends": moment(asked.expires_at)}
 
     def _rest(self) -> None:
         course = self.course

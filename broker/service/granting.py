@@ -72,10 +72,11 @@ class Granting:
         signed in, so that there is no grant to end.
         """
         caller.require("connectors:write")
-        await self.db.write(_disconnecting, caller, connector_id, user_id)
+        await self.db.write(disconnected, caller, connector_id, user_id, "admin")
 
 
-def _disconnecting(tx: Transaction, caller: Caller, connector_id: str, user_id: str) -> None:
+def disconnected(tx: Transaction, caller: Caller, connector_id: str, user_id: str, by: str) -> None:
+    """K12: what the person granted is over; `by` says who ended it, the `user` or an `admin`."""
     changing.reach(tx, caller, connector_id)
     token = tokens.read(tx, caller.project, connector_id, user_id, lock=True)
     if token is None or token.user is None:
@@ -86,7 +87,7 @@ def _disconnecting(tx: Transaction, caller: Caller, connector_id: str, user_id: 
             reason="minted",
             next="Switch user authentication off for the person, or take their logon away.",
         )
-    tokens.drop(tx, token, Event.DISCONNECTED, "admin")
+    tokens.drop(tx, token, Event.DISCONNECTED, by)
     about = {"user": user_id}
     audit.append(
         tx, caller.project, caller.actor, "authorization.disconnected", connector_id, **about

@@ -8,21 +8,26 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from broker.db.database import Database, Transaction
+import structlog
+
+from broker.db.database import Database, Transaction, Unavailable
 from broker.domain.callers import Caller
 from broker.domain.errors import TooMany
+from broker.service import admitting
 from broker.store import events
 from broker.store.events import Published
 
 T = TypeVar("T")
 Topic = tuple[str, str]
-"""A project, and what of it is waited for: `feed`, or the id of a pause."""
+"""A project, and what of it is waited for: `feed`, the id of a pause, or `action:` a coupon."""
 
 FEED = "feed"
 LONGEST_S = 60.0
 A_KEY = 50
+LOOK_S = 5.0
 WATCH_S = 0.25
 AT_ONCE = 1000
+log = structlog.get_logger("broker.holding")
 
 
 @dataclass(slots=True)
@@ -47,12 +52,13 @@ class Holding:
         is_news: Callable[[T], bool],
         wait_s: float,
         *,
-        look_s: float = 5.0,
+        look_s: float = LOOK_S,
     ) -> T:
         """What `read` finds, once it is news; as it stands after `wait_s` seconds.
 
         It is read when the topic is told of, and every `look_s` besides. TooMany where the caller
-        has 50 requests held already (safety 37). Ends at once when the process drains.
+        has 50 requests held already (safety 37); Unknown at the next look after its key was
+        revoked (safety 24). Ends at once when the process drains.
         """
         ends = time.monotonic() + min(wait_s, LONGEST_S)
         async with self._waits(caller, topic) as told:
@@ -61,6 +67,7 @@ class Holding:
                 if left <= 0 or self.closing.is_set():
                     break
                 await _told(told, min(left, look_s))
+                caller = await self.db.peek(admitting.still, caller)
             return found
 
     def tell(self, published: Iterable[Published]) -> None:
@@ -78,13 +85,20 @@ class Holding:
     def close(self) -> None:
         """Answer everybody now: this process drains."""
         self.closing.set()
-        for topic in list(self._waiting):
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for topic in self._waiting:
             self.wake(topic)
 
     @asynccontextmanager
     async def _waits(self, caller: Caller, topic: Topic) -> AsyncIterator[asyncio.Event]:
         if self._held[caller.id] >= A_KEY:
-            raise TooMany(f"This key has {A_KEY} requests waiting already.", reason="too-many-held")
+            raise TooMany(
+                f"This key has {A_KEY} requests waiting already.",
+                reason="too-many-held",
+                retry_after_s=int(LOOK_S),
+            )
         told = asyncio.Event()
         self._held[caller.id] += 1
         self._waiting[topic].add(told)
@@ -94,23 +108,37 @@ class Holding:
             yield told
         finally:
             self._held[caller.id] -= 1
+            if not self._held[caller.id]:
+                del self._held[caller.id]
             self._waiting[topic].discard(told)
             if not self._waiting[topic]:
                 del self._waiting[topic]
 
     async def _watch(self) -> None:
         """Tell of what other replicas publish, as long as somebody waits."""
-        seen = await self.db.read(events.heads)
+        seen: dict[str, int] | None = None
         try:
             while self._waiting:
+                try:
+                    seen = await self._looked(seen)
+                except Unavailable as error:
+                    log.warning("feeds not read", why=str(error))  # and looked at again
                 await asyncio.sleep(WATCH_S)
-                heads = await self.db.read(events.heads)
-                for project in heads.keys() & {project for project, _ in self._waiting}:
-                    if heads[project] > seen.get(project, 0):
-                        self.tell(await self.db.read(_since, project, seen.get(project, 0)))
-                seen = heads
         finally:
             self._watcher = None
+
+    async def _looked(self, seen: dict[str, int] | None) -> dict[str, int]:
+        """The numbers the feeds have come to, once those who wait were told of what is new."""
+        heads = await self.db.read(events.heads)
+        if seen is None:  # what was published while nobody watched may be what somebody waits for
+            self._wake_all()
+            return heads
+        for project in heads.keys() & {project for project, _ in self._waiting}:
+            if heads[project] > seen.get(project, 0):
+                found = await self.db.read(_since, project, seen.get(project, 0))
+                self.tell(found)
+                heads[project] = found[-1].sequence if found else heads[project]
+        return heads
 
 
 async def _told(told: asyncio.Event, wait_s: float) -> None:

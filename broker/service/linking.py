@@ -107,7 +107,8 @@ def sign_in() -> Unknown:
 def _refused(tx: Transaction, link: Link, actor: str, reason: str) -> Forbidden:
     """Somebody else than its person holds this link: refused, and a security event."""
     audit.append(tx, link.project, actor, "link.refused", link.id, reason=reason)
-    events.append(tx, link.project, "security.link_refused", link=link.id, reason=reason)
+    about = {"link": link.id, "connector": link.connector, "reason": reason}
+    events.append(tx, link.project, "security.link_refused", **about)
     return Forbidden(
         "This link was made for somebody else, or opened in another browser.",
         reason=reason,

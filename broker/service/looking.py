@@ -1,7 +1,9 @@
 """What a decision looks at: connector, person and tokens as they are in this transaction."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import Any
 
 from broker.db.database import Transaction
 from broker.domain.clock import SECOND
@@ -40,6 +42,13 @@ class Sight:
     token: TokenSet | None = None
 
     @property
+    def key(self) -> tuple[str, str, str | None]:
+        """Whose token set the answer rests on, as the vault knows it; only where there is one."""
+        if self.token is None:
+            raise ValueError("no token set was read")
+        return self.token.project, self.token.connector, self.token.user
+
+    @property
     def connector_asks(self) -> bool:
         """Whether people may sign in at the connector; if not, the answer names none (R7)."""
         return self.connector is not None and self.connector.user_authentication
@@ -58,18 +67,45 @@ def look(
     *,
     ran_as_user: bool = False,
     is_released: bool = False,
+    assumed: Mapping[str, Any] | None = None,
 ) -> Sight:
     """Read what the table needs and no more, and let it answer.
 
     A token is read only where the row hangs on it, so most steps cost one token set.
     `is_released` says that an administrator let the paused step go to the connector user (P12).
+    `assumed` are facts instead of those that were found; with it nothing is opened or written.
     """
     connector = connectors.meant(tx, project, request.connector)
     user, subject = _named(tx, project, request)
     if connector is None:
         return Sight(None, user, Facts(), decide(Facts()))
+    facts = _before_tokens(vault, connector, user, subject, request)
+    said = assumed or {}
+    facts = _but(facts, **said)
+    judge = released if is_released else decide
+    token: TokenSet | None = None
+    if "token" not in said and judge(facts).identity is Identity.USER:
+        token = _read(tx, vault, connector, user.id, mends=assumed is None) if user else None
+        facts = _but(facts, token=_of_person(token, connector, request.scopes, tx.now))
+    if "connector_user" not in said and judge(facts).identity is Identity.CONNECTOR:
+        token = _read(tx, vault, connector, None, mends=assumed is None)
+        facts = _but(facts, connector_user=_of_connector(token, connector, tx.now))
+    facts = _but(facts, ran_as_user=ran_as_user)
+    return Sight(connector, user, facts, judge(facts), token)
+
+
+def _but(facts: Facts, **found: Any) -> Facts:
+    """These facts with what was found, which in most cases is what they say already."""
+    known = all(getattr(facts, name) == value for name, value in found.items())
+    return facts if known else replace(facts, **found)
+
+
+def _before_tokens(
+    vault: Vault, connector: Connector, user: User | None, subject: Subject, request: StepRequest
+) -> Facts:
+    """What is known before a token was read: as if all of them were usable."""
     step = step_type(vault.programs.registry, connector, request)
-    facts = Facts(
+    return Facts(
         connector_available=vault.programs.is_usable(connector),
         user_authentication=connector.user_authentication,
         supported=step.user_authentication,
@@ -80,16 +116,6 @@ def look(
         interactive=request.interactive and not vault.programs.mints_people(connector),
         policy=connector.policy,
     )
-    judge = released if is_released else decide
-    token: TokenSet | None = None
-    if user is not None and judge(facts).identity is Identity.USER:
-        token = _read(tx, vault, connector, user.id)
-        facts = replace(facts, token=_of_person(token, connector, request.scopes, tx.now))
-    if judge(facts).identity is Identity.CONNECTOR:
-        token = _read(tx, vault, connector, None)
-        facts = replace(facts, connector_user=_of_connector(token, connector, tx.now))
-    facts = replace(facts, ran_as_user=ran_as_user)
-    return Sight(connector, user, facts, judge(facts), token)
 
 
 def step_type(registry: Registry, connector: Connector, request: StepRequest) -> StepType:
@@ -118,10 +144,12 @@ def _named(tx: Transaction, project: str, request: StepRequest) -> tuple[User | 
     return None, Subject.AMBIGUOUS if people else Subject.UNKNOWN
 
 
-def _read(tx: Transaction, vault: Vault, connector: Connector, user: str | None) -> TokenSet | None:
-    """A token set as it counts now; one that could not be read is tried again (K16)."""
+def _read(
+    tx: Transaction, vault: Vault, connector: Connector, user: str | None, *, mends: bool
+) -> TokenSet | None:
+    """A token set as it counts now; with `mends` an unreadable one is tried again (K16)."""
     token = tokens.read(tx, connector.project, connector.id, user)
-    if token is not None and token.state is State.UNREADABLE:
+    if mends and token is not None and token.state is State.UNREADABLE:
         token = vault.legible(tx, token)
     return vault.begun(tx, connector, user, token)
 

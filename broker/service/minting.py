@@ -87,12 +87,8 @@ class Minting:
         if before.state is State.REVOKED or not before.minted or other_account:
             token = replace(before, account=None)  # the pin ended, or it was confirmed
         grant = self.vault.sealed_grant(token, connector, answer, tx.now)
-        if grant.account is not None:
-            holder = tokens.holder(tx, asked.project, asked.id, grant.account)
-            if holder not in (None, tokens.CONNECTOR_USER):
-                return _refused(tx, caller, connector, "account-taken", MESSAGES["account-taken"])
-            if not token.is_right_account(grant.account):
-                return _refused(tx, caller, connector, "other-account", MESSAGES["other-account"])
+        if (wrong := completing.wrong_account(tx, token, grant.account)) is not None:
+            return _refused(tx, caller, connector, wrong, MESSAGES[wrong])
         token = self.vault.save(
             tx, connector, after(token, Event.CONNECTED, now=tx.now, grant=grant)
         )

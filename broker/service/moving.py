@@ -7,15 +7,16 @@ from broker.db.database import Transaction
 from broker.domain.callers import Caller
 from broker.domain.connectors import WIZARD, Connector, Event, State, after
 from broker.domain.errors import Invalid, Problem, Unconfirmed
+from broker.domain.pauses import Event as PauseEvent
 from broker.domain.token_states import Event as TokenEvent
-from broker.service import forms
-from broker.store import connectors, events, links, protected, tokens
+from broker.service import forms, releasing
+from broker.store import connectors, events, links, pauses, protected, tokens
 from providers.definition import Definition, Source
 from providers.secret import Secret
 
 Secrets = Mapping[str, Secret]
 """Protected fields as they were typed."""
-OFF = "user-authentication-off"
+OFF = releasing.SWITCHED_OFF
 """What is confirmed where nobody can authenticate themselves any more (safety 21)."""
 CHANGED = "connector-changed"
 
@@ -39,15 +40,22 @@ def people_let_go(
 ) -> Connector:
     """User authentication switched off where the new method knows none (safety 21).
 
-    Unconfirmed, with whom it concerns, until that is what was confirmed; an administrator's act
-    like any other switch of it (safety 27).
+    Unconfirmed, with whom it concerns, until that is what was confirmed, and how many steps that
+    wait may run as the connector user then (P14); an administrator's act like any other switch of
+    it (safety 27).
     """
     if not changed.user_authentication or definition.lets_people(changed.integration):
         return changed
     caller.require_administrator()
-    if confirmed != OFF:
+    waiting = pauses.waiting(tx, changed.project, changed.id)
+    words = f"{OFF}:{len(waiting)}" if waiting else OFF
+    if confirmed != words:
         would = connectors.affected(tx, changed.project, changed.id)
-        raise Unconfirmed(would, next=f"People cannot authenticate themselves so: ?confirm={OFF}.")
+        would |= {"waiting": len(waiting)} if waiting else {}
+        raise Unconfirmed(
+            would, next=f"People cannot authenticate themselves so: ?confirm={words}."
+        )
+    releasing.decided(tx, caller, waiting, PauseEvent.RELEASED, OFF)
     return replace(changed, user_authentication=False)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from broker.db.database import Database, Transaction
 from broker.domain.directories import Directory
 from broker.domain.users import DETACHED_LIMIT
-from broker.store import directories, notices
+from broker.domain.webhooks import State, Webhook
+from broker.store import directories, notices, webhooks
 from broker.store.notices import Waiting
 
 
@@ -15,13 +16,14 @@ class Notices:
     """What stands above every page until somebody has seen to it; `now` is when they looked.
 
     `detached` are people whose directory was deleted, `letters` those that cannot leave,
-    `troubled` directories that cannot be read.
+    `troubled` directories that cannot be read, `stopped` webhooks that nothing is sent to.
     """
 
     now: int
     detached: Waiting | None = None
     letters: Waiting | None = None
     troubled: Sequence[Directory] = ()
+    stopped: Sequence[Webhook] = ()
 
     @property
     def detached_until(self) -> int:
@@ -46,4 +48,5 @@ class Overseeing:
             detached=notices.detached(tx, project),
             letters=None if self.delivers else notices.letters(tx, project),
             troubled=[each for each in directories.every(tx, project) if each.trouble],
+            stopped=webhooks.every(tx, project, State.PAUSED, State.DISABLED),
         )

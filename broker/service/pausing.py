@@ -9,6 +9,7 @@ import orjson
 
 from broker.db.database import Database, Transaction
 from broker.db.seal import Hasher
+from broker.domain import names
 from broker.domain.callers import Caller, Kind
 from broker.domain.clock import rfc3339
 from broker.domain.errors import Conflict, Forbidden
@@ -17,10 +18,12 @@ from broker.domain.steps import Outcome
 from broker.service import admitting
 from broker.service.answering import Answer
 from broker.service.asking import StepRequest
+from broker.service.releasing import decided
 from broker.service.resolving import Renewals, Resolving, served
-from broker.store import audit, decisions, pauses, tokens, users
+from broker.store import connectors, decisions, pauses, tokens, users
 
 BATCH = 100
+NO_SIGN_IN_HELPS = ("connector-unavailable", "connector-user-unavailable")  # F1, F18a
 
 Result = Literal["ran", "failed"]
 
@@ -46,9 +49,11 @@ class Pausing:
     resolving: Resolving
 
     async def get(self, caller: Caller, id: str) -> Pause:
-        """A pause of the caller's project; NotFound."""
+        """A pause of the caller's project; NotFound, or Forbidden to a key that is limited to
+        other connectors (safety 22).
+        """
         caller.require("pauses:read")
-        return await self.db.peek(pauses.get, caller.project, id)
+        return await self.db.peek(_reached, caller, id)
 
     async def page(
         self,
@@ -57,10 +62,15 @@ class Pausing:
         states: tuple[State, ...] = tuple(State),
         user: str | None = None,
         connector: str | None = None,
+        policy_changed: bool = False,
         after: str = "",
         limit: int = 50,
     ) -> list[Pause]:
-        """Pauses of the caller's project in the order they were opened, those behind `after`."""
+        """Pauses of the caller's project in the order they were opened, those behind `after`.
+
+        A limited key sees those of its connectors. With `policy_changed` only those at connectors
+        whose policy is another than pause by now (P13).
+        """
         caller.require("pauses:read")
         return await self.db.read(
             pauses.page,
@@ -68,6 +78,8 @@ class Pausing:
             states=states,
             user=user,
             connector=connector,
+            names=[names.key(name) for name in caller.connectors],
+            policy_changed=policy_changed,
             after=after,
             limit=limit,
         )
@@ -76,15 +88,17 @@ class Pausing:
         """P4: take a ready pause and look again who its step runs as (safety 26).
 
         The claim token is new each time and goes to the key that opened the pause. Conflict where
-        it is not ready or another was first; Wait where a token cannot be had right now, and then
-        it stays ready.
+        it is not ready or another was first; Wait where a token cannot be had right now. Then, and
+        where the connector itself is in trouble, it stays ready: no sign-in would help.
         """
         caller.require("pauses:write")
         token = secrets.token_urlsafe(32)
-        answer = await self.resolving.with_fresh_tokens(
-            self._claiming, caller, id, self.hasher(token)
-        )
-        served(answer)
+        hash = self.hasher(token)
+
+        async def claiming(renewals: Renewals) -> Answer:
+            return await self.db.write(self._claiming, renewals, caller, id, hash)
+
+        answer = served(await self.resolving.with_fresh_tokens(claiming))
         return Claim(token if answer.decision.outcome is Outcome.RUN else None, answer)
 
     def _claiming(
@@ -95,17 +109,15 @@ class Pausing:
         claimed = after(pause, Event.CLAIMED, now=tx.now, claim_hash=claim_hash)
         asked = decisions.ask_again(tx, caller.project, pause.decision)
         request = StepRequest.parse(orjson.loads(asked.question))
+        admitting.allow(tx, caller, request)
         answer = self.resolving.deciding(tx, renewals, caller, request, asked, pause)
-        match answer.decision.outcome:
-            case Outcome.WAIT:
-                return answer
-            case Outcome.RUN:
-                now = claimed
-            case _:  # P6
-                reason = answer.decision.reason or answer.decision.status
-                now = after(claimed, Event.NOT_USABLE, now=tx.now, reason=reason)
-                pauses.announce(tx, now)
-        _changed(tx, pause, now)
+        decision = answer.decision
+        if decision.outcome is Outcome.WAIT or decision.status in NO_SIGN_IN_HELPS:
+            return replace(answer, pause=pause)
+        now = _changed(tx, pause, claimed)
+        if decision.outcome is not Outcome.RUN:  # P6
+            reason = decision.reason or decision.status
+            now = _changed(tx, now, after(now, Event.NOT_USABLE, now=tx.now, reason=reason))
         return replace(answer, pause=now)
 
     async def result(self, caller: Caller, id: str, claim: str, result: Result) -> Pause:
@@ -131,24 +143,25 @@ class Pausing:
             now = _changed(tx, pause, failed)
             if now.state is State.WAITING and _signed_in_since(tx, pause):
                 now = _changed(tx, now, after(now, Event.SIGNED_IN, now=tx.now))
-        pauses.announce(tx, now)
         return now
 
     async def end(self, caller: Caller, id: str) -> Pause:
         """P11: no longer wait for the person; the flow ends with an error."""
-        return await self._over(caller, id, Event.ENDED, "ended")
+        caller.require("pauses:write")
+        return await self.db.write(_moving, caller, id, Event.ENDED, "ended")
 
     async def cancel(self, caller: Caller, id: str) -> Pause:
         """P10: the flow was cancelled, so nothing waits any more."""
-        return await self._over(caller, id, Event.WITHDRAWN, "flow-cancelled")
+        caller.require("pauses:write")
+        return await self.db.write(_moving, caller, id, Event.WITHDRAWN, "flow-cancelled")
 
     async def override(self, caller: Caller, id: str, reason: str) -> Pause:
         """P12: let the step run as the connector user; an administrator's act, with a reason."""
         caller.require_administrator()
-        return await self.db.write(_moving, caller, id, Event.OVERRIDDEN, reason, "overridden")
+        return await self.db.write(_moving, caller, id, Event.OVERRIDDEN, reason)
 
     async def recover(self) -> int:
-        """What only time brings about: reminders (P7), silent claims (P8), limits (P9); how many.
+        """What only time brings about: said again (P7), taken back (P8), expired (P9); how many.
 
         Every replica may do so at once: whoever locks a pause first moves it on, and it is not
         overdue any more.
@@ -157,10 +170,6 @@ class Pausing:
         while batch := await self.db.write(_recovering):
             moved += batch
         return moved
-
-    async def _over(self, caller: Caller, id: str, event: Event, reason: str) -> Pause:
-        caller.require("pauses:write")
-        return await self.db.write(_moving, caller, id, event, reason)
 
 
 def shown(pause: Pause) -> dict[str, Any]:
@@ -175,6 +184,7 @@ def shown(pause: Pause) -> dict[str, Any]:
         "user_id": pause.user,
         "connector": pause.connector,
         "decision_id": pause.decision,
+        "run_as": pause.run_as.value,
         "cycles": pause.cycles,
         "since": rfc3339(pause.created_at),
         "expires_at": None if pause.expires_at is None else rfc3339(pause.expires_at),
@@ -182,17 +192,20 @@ def shown(pause: Pause) -> dict[str, Any]:
     }
 
 
-def _moving(
-    tx: Transaction, caller: Caller, id: str, event: Event, reason: str, act: str | None = None
-) -> Pause:
+def _reached(tx: Transaction, caller: Caller, id: str) -> Pause:
+    pause = pauses.get(tx, caller.project, id)
+    connector = connectors.find(tx, caller.project, pause.connector)
+    caller.require_connector(connector.name if connector else "")
+    return pause
+
+
+def _moving(tx: Transaction, caller: Caller, id: str, event: Event, reason: str) -> Pause:
     """Move a pause on by hand; a key moves only what it opened."""
     caller = admitting.still(tx, caller)
     pause = pauses.get(tx, caller.project, id, lock=True)
     if caller.kind is Kind.SERVICE and caller.id != pause.key:
         raise _of_another()
-    now = _changed(tx, pause, after(pause, event, now=tx.now, reason=reason))
-    pauses.announce(tx, now)
-    audit.append(tx, pause.project, caller.actor, f"pause.{act or now.state}", id)
+    [now] = decided(tx, caller, [pause], event, reason)
     return now
 
 
@@ -226,8 +239,7 @@ def _signed_in_since(tx: Transaction, pause: Pause) -> bool:
 def _recovering(tx: Transaction) -> int:
     overdue = pauses.overdue(tx, BATCH)
     for pause in overdue:
-        now = _changed(tx, pause, after(pause, _what_time_did(tx, pause), now=tx.now))
-        pauses.announce(tx, now)
+        _changed(tx, pause, after(pause, _what_time_did(tx, pause), now=tx.now))
     return len(overdue)
 
 

@@ -10,6 +10,7 @@ from broker.addresses import is_loopback
 from broker.db.database import Database, Transaction
 from broker.db.seal import Seal
 from broker.domain import names
+from broker.domain.clock import DAY, HOUR, SECOND
 from broker.domain.errors import Conflict, NotFound, Problem, Stale
 from broker.store import audit, logons, projects
 from broker.store.projects import Project
@@ -17,6 +18,7 @@ from providers.places import origin_of_url
 
 FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 MOST_FIELDS = 50
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = HOUR // SECOND, 90 * DAY // SECOND  # P9
 
 
 class Unsaid(Enum):
@@ -83,15 +85,22 @@ class Projects:
         sign_in: SignIn | None = None,
         suffixes: Sequence[str] = (),
         fields: Sequence[str] = (),
+        pause_limit_s: int | Unsaid | None = UNSAID,
         version: int | None = None,
     ) -> Project:
         """Name the issuer, declare further suffixes (safety 9) and fields; what is not said stays.
+
+        `pause_limit_s` is how long pauses wait that are opened from then on: an hour to 90 days,
+        or None, as long as it takes (P9, T4).
 
         A secret that is not said again for another origin or client id is dropped, and the audit
         says so. Invalid for an issuer that no sign-in could reach, and where a claim that may
         change would say who somebody is. Stale where `version` is not the one there is.
         """
-        return await self.db.write(self._changing, project, by, sign_in, suffixes, fields, version)
+        limit = _limit(pause_limit_s)
+        return await self.db.write(
+            self._changing, project, by, sign_in, suffixes, fields, limit, version
+        )
 
     def _adding(self, tx: Transaction, name: str, by: str) -> Project:
         made = projects.insert(tx, names.named(name).text)
@@ -108,6 +117,7 @@ class Projects:
         sign_in: SignIn | None,
         said: Sequence[str],
         fields: Sequence[str],
+        limit_s: int | Unsaid | None,
         version: int | None,
     ) -> Project:
         before = projects.next_version(tx, project, version)
@@ -128,6 +138,9 @@ class Projects:
         if fields:
             projects.set_fields(tx, project, _declared(before.fields, fields))
             audit.append(tx, project, by, "fields.declared", count=len(fields))
+        if not isinstance(limit_s, Unsaid):
+            projects.set_pause_limit(tx, project, limit_s)
+            audit.append(tx, project, by, "project.pause-limit.changed", project, seconds=limit_s)
         return projects.get(tx, project)
 
     def _secret(self, before: Project, said: SignIn) -> tuple[bytes | None, str]:
@@ -159,6 +172,13 @@ def _declared(before: Sequence[str], said: Sequence[str]) -> list[str]:
     if len(known) > MOST_FIELDS:
         raise Problem("/fields", "too_many", f"A project has {MOST_FIELDS} at most.").alone()
     return list(known.values())
+
+
+def _limit(seconds: int | Unsaid | None) -> int | Unsaid | None:
+    if isinstance(seconds, int) and not SHORTEST_PAUSE_S <= seconds <= LONGEST_PAUSE_S:
+        detail = f"A step waits {SHORTEST_PAUSE_S} to {LONGEST_PAUSE_S} seconds, or null: no limit."
+        raise Problem("/pause_limit_s", "out_of_range", detail).alone()
+    return seconds
 
 
 def _founded(tx: Transaction) -> list[Project]:

@@ -29,7 +29,7 @@ class Members:
     problems: list[Problem] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.said, Mapping):
+        if not isinstance(self.said, dict):
             self.wrong("", "not_an_object", "An object is needed here.")
         if not self.pointer:
             refuse(self.problems)  # without a body there is nothing more to say about it
@@ -200,7 +200,7 @@ class Members:
         value = self._members.get(name)
         if value is None:
             return None
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             self.wrong(name, "not_an_object", "subject must be an object or null.")
             return None
         try:
@@ -226,10 +226,10 @@ class Members:
 
     @property
     def _members(self) -> Mapping[str, Any]:
-        return self.said if isinstance(self.said, Mapping) else {}
+        return self.said if isinstance(self.said, dict) else {}
 
     def _missing(self, name: str) -> None:
-        if isinstance(self.said, Mapping):  # else it was noted that there is no object at all
+        if isinstance(self.said, dict):  # else it was noted that there is no object at all
             self.wrong(name, "required", f"{name} is needed.")
 
     def _at(self, *names: object) -> str:

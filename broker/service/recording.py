@@ -28,11 +28,10 @@ def record(tx: Transaction, caller: Caller, asked: Decision, sight: Sight, answe
             row=answer.decision.row,
         )
     if answer.warning is not None:
-        events.append(
-            tx, caller.project, "decision.warning", decision_id=asked.id, **answer.warning
-        )
+        about = {"decision_id": asked.id, "connector": sight.connector and sight.connector.id}
+        events.append(tx, caller.project, "decision.warning", **about, **answer.warning)
     if sight.connector is not None:
-        connectors.resolved(tx, caller.project, sight.connector.id)
+        connectors.resolved(tx, sight.connector)
 
 
 def _line(asked: Decision, sight: Sight, answer: Answer) -> Line:

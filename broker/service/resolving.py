@@ -1,13 +1,14 @@
 """Who does this step run as, now: looked at afresh each time, recorded before anything leaves."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TypeVar
 
 from broker.db.database import Database, Transaction
 from broker.db.seal import Unreadable
 from broker.domain.callers import Caller
-from broker.domain.errors import Invalid, NotFound, Problem, Unavailable
+from broker.domain.errors import Invalid, Problem, Unavailable
 from broker.domain.links import Purpose
 from broker.domain.pauses import Pause, RunAs
 from broker.domain.steps import Identity, Outcome
@@ -17,50 +18,45 @@ from broker.service.asking import StepRequest, digest
 from broker.service.looking import Sight, look
 from broker.service.vault import Vault
 from broker.store import connectors, decisions, users
-from broker.store.decisions import Decision, Line, Ran
+from broker.store.decisions import Decision
 
-P = ParamSpec("P")
 T = TypeVar("T")
 Key = tuple[str, str, str | None]
 """A token set: project, connector, person (None: the connector user)."""
 
 
 class Renewable(Exception):
-    """The table waits for a token that a refresh may mend; nothing of the unit was kept."""
+    """The table waits for tokens that a refresh may mend; nothing of the unit was kept."""
 
-    def __init__(self, key: Key) -> None:
-        super().__init__(key)
-        self.key = key
+    def __init__(self, keys: Collection[Key]) -> None:
+        super().__init__(keys)
+        self.keys = keys
 
 
 @dataclass(slots=True)
 class Renewals:
-    """The token sets one question had refreshed, and one to refresh behind its answer."""
+    """The token sets one question had refreshed, and those to refresh behind its answer."""
 
     tried: set[Key] = field(default_factory=set)
-    behind: Key | None = None
+    behind: set[Key] = field(default_factory=set)
 
-    def note(self, sight: Sight, now: int) -> None:
-        """Renewable where the table waits for a set nobody tried yet; else only remember it."""
-        token = sight.token
-        if token is None or not token.is_due(now):
+    def note(self, sights: Iterable[Sight], now: int) -> None:
+        """Renewable where the table waits for sets nobody tried yet; else only remember them."""
+        due = [sight for sight in sights if sight.token is not None and sight.token.is_due(now)]
+        if not due:
             return
-        key = (token.project, token.connector, token.user)
-        if sight.decision.outcome is Outcome.WAIT and key not in self.tried:
-            raise Renewable(key)
-        self.behind = key if sight.decision.outcome is Outcome.RUN else None
+        waits = {sight.key for sight in due if sight.decision.outcome is Outcome.WAIT} - self.tried
+        if waits:
+            raise Renewable(waits)
+        self.behind |= {sight.key for sight in due if sight.decision.outcome is Outcome.RUN}
 
 
 @dataclass(frozen=True, slots=True)
 class Resolving:
-    """Asks the table in the transaction that reads the token, and records its answer there.
-
-    `pause_limit` is how long a pause waits, in microseconds; None is no limit (T4).
-    """
+    """Asks the table in the transaction that reads the token, and records its answer there."""
 
     db: Database
     vault: Vault
-    pause_limit: int | None = None
 
     async def resolve(self, caller: Caller, request: StepRequest) -> Answer:
         """Who the step runs as; the record is durable before this answers.
@@ -70,91 +66,56 @@ class Resolving:
         this connector or step type.
         """
         caller.require("resolve")
-        return served(await self.with_fresh_tokens(self.resolving, caller, request))
 
-    async def decision(self, caller: Caller, id: str) -> tuple[Decision, list[Line]]:
-        """A decision and every look at it; NotFound where another key asked, unless the caller
-        may read the audit (safety 23).
-        """
-        caller.require("resolve")
+        async def deciding(renewals: Renewals) -> Answer:
+            return await self.db.write(self._resolving, renewals, caller, request)
 
-        def reading(tx: Transaction) -> tuple[Decision, list[Line]]:
-            found = decisions.find(tx, caller.project, id)
-            if found is None or (found.key != caller.id and not caller.may("audit:read")):
-                raise NotFound()
-            return found, decisions.lines(tx, caller.project, id)
+        return served(await self.with_fresh_tokens(deciding))
 
-        return await self.db.read(reading)
-
-    async def report(
-        self,
-        caller: Caller,
-        *,
-        user: str | None = None,
-        execution: str | None = None,
-        before: int | None = None,
-        limit: int = 50,
-    ) -> list[Ran]:
-        """Who ran as whom, newest first (R2): a key's own, or all for who may read the audit."""
-        caller.require("resolve")
-        return await self.db.read(
-            decisions.page,
-            caller.project,
-            user=user,
-            key=None if caller.may("audit:read") else caller.id,
-            execution=execution,
-            before=before,
-            limit=limit,
-        )
-
-    async def with_fresh_tokens(
-        self,
-        unit: Callable[Concatenate[Transaction, Renewals, P], T],
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> T:
-        """Run a unit that decides; refresh, outside of it, what it finds worth a refresh.
+    async def with_fresh_tokens(self, decide: Callable[[Renewals], Awaitable[T]]) -> T:
+        """Have a unit decide; refresh, outside of it, what it finds worth a refresh.
 
         In most cases nothing is: then this is one transaction. Each token set is refreshed at most
-        once, one that is merely expiring behind the answer.
+        once, several of one unit at the same time, those that are merely expiring behind the
+        answer.
         """
         renewals = Renewals()
         while True:
             try:
-                found = await self.db.write(unit, renewals, *args, **kwargs)
+                found = await decide(renewals)
             except Renewable as due:
-                renewals.tried.add(due.key)
-                await self.vault.refreshed(*due.key)
+                renewals.tried.update(due.keys)
+                await self._refreshed(due.keys)
                 continue
             if renewals.behind:
-                await self.vault.refreshed(*renewals.behind)
+                await self._refreshed(renewals.behind)
             return found
 
-    def resolving(
+    async def _refreshed(self, keys: Collection[Key]) -> None:
+        await asyncio.gather(*(self.vault.refreshed(*key) for key in keys))
+
+    def _resolving(
         self, tx: Transaction, renewals: Renewals, caller: Caller, request: StepRequest
     ) -> Answer:
-        """`resolve`, in the caller's transaction."""
         caller = admitting.still(tx, caller)
         admitting.allow(tx, caller, request)
+        return self.answering(tx, renewals, caller, request)
+
+    def answering(
+        self, tx: Transaction, renewals: Renewals, caller: Caller, request: StepRequest
+    ) -> Answer:
+        """`resolve`, in the transaction of a caller who was admitted."""
         document = request.document
         hash = digest(document)
         asked = decisions.ask(
             tx,
             caller.project,
             caller.id,
-            request.execution,
-            request.step,
-            request.attempt,
+            *request.attempted,
             document,
             hash,
         )
-        if asked.question_hash != hash:
-            raise Invalid(
-                "This attempt of the step was asked something else before.",
-                reason="decision-conflict",
-                problems=(Problem("/execution/attempt", "decision_conflict", asked.id),),
-                next="Ask with a new attempt, or repeat the first question word for word.",
-            )
+        require_same(asked.question_hash, hash, asked.id)
         return self.deciding(tx, renewals, caller, request, asked)
 
     def deciding(
@@ -174,11 +135,11 @@ class Resolving:
         if sight.decision.outcome is Outcome.PAUSE and pause is None:
             # A sign-in that ends right now saves its token under these locks too: either it sees
             # the pause, or the second look sees the token (F11).
-            _hold(tx, sight)
+            hold(tx, (sight,))
             sight, credential = self._seen(tx, caller, request, asked, pause)
-        renewals.note(sight, tx.now)
+        renewals.note((sight,), tx.now)
         if pause is None:
-            sight, pause = waiting.with_pause(tx, asked, sight, limit=self.pause_limit)
+            sight, pause = waiting.with_pause(tx, asked, sight)
         runs = sight.decision.outcome is Outcome.RUN
         answer = Answer(
             decision_id=asked.id,
@@ -261,8 +222,23 @@ def served(answer: Answer) -> Answer:
     return answer
 
 
-def _hold(tx: Transaction, sight: Sight) -> None:
-    """Keep the person and the connector as they are until the pause is written."""
-    if sight.user and sight.connector:
-        users.lock(tx, sight.user.project, sight.user.id)
-        connectors.find(tx, sight.connector.project, sight.connector.id, lock=True)
+def require_same(first: str, hash: str, place: str) -> None:
+    """Invalid where this attempt was asked something else before, at that place (safety 23)."""
+    if first != hash:
+        raise Invalid(
+            "This attempt of the step was asked something else before.",
+            reason="decision-conflict",
+            problems=(Problem("/execution/attempt", "decision_conflict", place),),
+            next="Ask with a new attempt, or repeat the first question word for word.",
+        )
+
+
+def hold(tx: Transaction, sights: Collection[Sight]) -> None:
+    """Keep these people and connectors as they are until their pauses are written: all people
+    first, each kind in one order, so that two who hold never wait for each other.
+    """
+    for user in sorted({(one.user.project, one.user.id) for one in sights if one.user}):
+        users.lock(tx, *user)
+    held = {(one.connector.project, one.connector.id) for one in sights if one.connector}
+    for connector in sorted(held):
+        connectors.find(tx, *connector, lock=True)

@@ -23,9 +23,12 @@ Removing = Callable[[Transaction, str, int, int], bool]
 DAYS: Mapping[Removing, int] = {
     aging.decisions: 400,
     aging.events: 30,
+    aging.deliveries: 30,
+    aging.old_secrets: 0,
     _runs: 180,
     aging.sessions: 30,
     aging.jobs: 7,
+    aging.replays: 0,  # an Idempotency-Key: each says itself when it is forgotten
 }
 """Raw documents are kept until they are replaced, letters and the audit for good."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from broker.db.database import Database, Transaction
 from broker.domain.callers import Caller
+from broker.domain.clock import rfc3339
 from broker.domain.directories import Directory, Schedule
 from broker.domain.errors import Conflict
 from broker.domain.runs import Trigger
@@ -66,7 +67,7 @@ class Scheduling:
             return False
         project, id, due = directory.project, directory.id, directory.next_at
         directories.plan(tx, project, id, following(directory.schedule, id, tx.now, 1)[0])
-        about = {"directory": id, "due_at": due}
+        about = {"directory": id, "due_at": rfc3339(due)}
         if directory.trouble:
             events.append(tx, project, "run.skipped", **about, reason=TROUBLED)
             return True

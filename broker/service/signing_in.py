@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 from broker.db.database import Database, Transaction
 from broker.db.seal import Seal
-from broker.domain.errors import BrokerError, Conflict, Forbidden, Unavailable, Unknown
+from broker.domain.errors import (
+    BrokerError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Unavailable,
+    Unknown,
+)
 from broker.service import recognizing
 from broker.service.callers import Callers
 from broker.service.licensing import Licensing, Login
@@ -20,7 +28,6 @@ from providers.oauth2 import challenge_of
 from providers.oidc import Issuers, Party
 from providers.secret import Secret
 
-CALLBACK = "/signin/callback"
 TABLE = "sign_ins"
 
 
@@ -50,7 +57,9 @@ class SignedIn:
 class SigningIn:
     """Sends a browser to the project's one issuer and believes what comes back to that browser.
 
-    `public_url` has no slash at its end; the redirect URI is `/signin/callback` below it.
+    `public_url` has no slash at its end. Each project has a redirect URI of its own below it: an
+    issuer that is made to answer for another is found out by the address it answers at, whether it
+    sends `iss` or not (RFC 9700 §4.4.2).
     """
 
     db: Database
@@ -59,6 +68,23 @@ class SigningIn:
     issuers: Issuers
     callers: Callers
     licensing: Licensing
+
+    async def project(self, id: str | None) -> str:
+        """The project a person comes to: the one of that id, or the only one there is.
+
+        NotFound where there is no such project, Invalid where none of several is named.
+        """
+        found = await self.db.read(projects.every)
+        named = [each.id for each in found if id in (None, each.id)]
+        if not named:
+            raise NotFound()
+        if len(named) > 1:
+            raise Invalid(
+                "There are several projects here.",
+                reason="project-needed",
+                next="Use the address your administrator gave you: it ends in ?project=prj_….",
+            )
+        return named[0]
 
     async def begin(self, project: str, return_to: str, browser: str) -> str:
         """The issuer's address to send the browser to; `browser` is its binding cookie's value.
@@ -78,13 +104,14 @@ class SigningIn:
         except ProviderError as error:
             raise _unavailable() from error
 
-    async def complete(self, params: Mapping[str, str], browser: str) -> SignedIn:
-        """Take the callback: claim the sign-in, redeem the code, begin the person's session.
+    async def complete(self, project: str, params: Mapping[str, str], browser: str) -> SignedIn:
+        """Take the callback at a project's address: claim the sign-in, redeem the code, begin the
+        person's session.
 
         Unknown where nothing is claimed or proven; Forbidden where nobody here is that person, or
         their access has ended (safety 5, 12).
         """
-        claimed = await self.db.write(self._claiming, params.get("state", ""), browser)
+        claimed = await self.db.write(self._claiming, project, params.get("state", ""), browser)
         try:
             claims = await self.issuers.sign_in(
                 claimed.party,
@@ -96,7 +123,7 @@ class SigningIn:
         except (Denied, NotProven) as error:
             raise Unknown(
                 "The identity provider did not confirm the sign-in.",
-                reason=error.provider_code,
+                reason="sign-in-refused",
                 next="Start again.",
             ) from error
         except ProviderError as error:
@@ -111,7 +138,7 @@ class SigningIn:
         begun = Attempt(
             party=self._party(projects.find(tx, project)),
             project=project,
-            state=f"{project}.{secrets.token_urlsafe(32)}",
+            state=secrets.token_urlsafe(32),
             nonce=secrets.token_urlsafe(32),
             verifier=Secret(secrets.token_urlsafe(32)),
             return_to=return_to,
@@ -129,8 +156,8 @@ class SigningIn:
         sign_ins.insert(tx, sealed, browser_hash=self.callers.hasher(browser))
         return begun
 
-    def _claiming(self, tx: Transaction, state: str, browser: str) -> Attempt:
-        project, hasher = state.partition(".")[0], self.callers.hasher
+    def _claiming(self, tx: Transaction, project: str, state: str, browser: str) -> Attempt:
+        hasher = self.callers.hasher
         found = sign_ins.claim(tx, project, hasher(state), hasher(browser)) if browser else None
         if found is None:
             raise Unknown(
@@ -184,8 +211,13 @@ class SigningIn:
             issuer=project.oidc_issuer,
             client_id=project.oidc_client_id,
             client_secret=Secret(secret.decode()) if secret else None,
-            redirect_uri=self.public_url + CALLBACK,
+            redirect_uri=self.public_url + callback(project.id),
         )
+
+
+def callback(project: str) -> str:
+    """Where the project's identity provider sends people back to."""
+    return f"/signin/callback/{project}"
 
 
 def _local(return_to: str) -> str:

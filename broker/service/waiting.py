@@ -2,23 +2,24 @@
 
 from dataclasses import replace
 
+import orjson
+
 from broker.db.database import Transaction
 from broker.domain import ids
-from broker.domain.clock import DAY
-from broker.domain.pauses import STATUS, Event, Pause, State, after
+from broker.domain.clock import SECOND
+from broker.domain.pauses import STATUS, Event, Pause, State, after, next_reminder
 from broker.domain.steps import Decision as Answered
 from broker.domain.steps import Outcome
+from broker.service import reminding
 from broker.service.looking import Sight
-from broker.store import decisions, letters, pauses
+from broker.store import decisions, pauses, projects
 from broker.store.decisions import Decision
 
 LATER_ATTEMPT = "later-attempt"
 ANSWERED = "answered-otherwise"
 
 
-def with_pause(
-    tx: Transaction, asked: Decision, sight: Sight, *, limit: int | None
-) -> tuple[Sight, Pause | None]:
+def with_pause(tx: Transaction, asked: Decision, sight: Sight) -> tuple[Sight, Pause | None]:
     """What is answered, and the pause this answer opens, meets or waits for (P1).
 
     A step runs once. One that is asked again, by the same attempt or a later one of the same key,
@@ -38,34 +39,36 @@ def with_pause(
         return replace(sight, decision=_joined(met)), met
     if outcome is not Outcome.PAUSE:
         return sight, None
-    if (pause := _opened(tx, asked, sight, limit)) is None:
-        return with_pause(tx, asked, sight, limit=limit)  # another opened one meanwhile: meet it
+    if (pause := _opened(tx, asked, sight)) is None:
+        return with_pause(tx, asked, sight)  # another opened one meanwhile: meet it
     return sight, pause
+
+
+def foreseen(tx: Transaction, asked: Decision, decision: Answered) -> tuple[Answered, Pause | None]:
+    """What `with_pause` would answer in place of `decision`, and the pause it would meet; nothing
+    is opened, withdrawn or locked.
+    """
+    met = pauses.open_for(tx, asked.project, asked.execution, asked.step, lock=False)
+    if met is None or decision.outcome not in (Outcome.RUN, Outcome.PAUSE):
+        return decision, None
+    if decision.outcome is Outcome.PAUSE and met.decision == asked.id:
+        return decision, met
+    return (decision, None) if _gives_way(tx, met, asked) else (_joined(met), met)
 
 
 def withdraw(tx: Transaction, pause: Pause, reason: str) -> Pause:
     """P10: nothing waits any more; those who listen are told."""
     over = after(pause, Event.WITHDRAWN, now=tx.now, reason=reason)
     pauses.change(tx, pause, over)
-    pauses.announce(tx, over)
     return over
 
 
-def _opened(tx: Transaction, asked: Decision, sight: Sight, limit: int | None) -> Pause | None:
+def _opened(tx: Transaction, asked: Decision, sight: Sight) -> Pause | None:
     """A new pause of this attempt; None where the step has an open one after all."""
-    pause = _pause(tx, asked, sight, limit)
+    pause = _pause(tx, asked, sight)
     if not pauses.insert(tx, pause):
         return None
-    pauses.announce(tx, pause)
-    # P1: one letter a day to this person for this connector, however many of their steps wait.
-    letters.add(
-        tx,
-        pause.project,
-        pause.user,
-        "needed",
-        once=f"needed/{pause.user}/{pause.connector}/{tx.now // DAY}",
-        connector=pause.connector,
-    )
+    reminding.write(tx, pause)
     return pause
 
 
@@ -84,9 +87,10 @@ def _joined(met: Pause) -> Answered:
     return Answered("P1", Outcome.PAUSE, STATUS, reason="pause-open")
 
 
-def _pause(tx: Transaction, asked: Decision, sight: Sight, limit: int | None) -> Pause:
+def _pause(tx: Transaction, asked: Decision, sight: Sight) -> Pause:
     if sight.user is None or sight.connector is None:
         raise ValueError("only a step of a person at a connector waits")
+    limit_s = projects.get(tx, asked.project).pause_limit_s
     return Pause(
         id=ids.new("pse"),
         project=asked.project,
@@ -99,5 +103,7 @@ def _pause(tx: Transaction, asked: Decision, sight: Sight, limit: int | None) ->
         state=State.WAITING,
         created_at=tx.now,
         changed_at=tx.now,
-        expires_at=None if limit is None else tx.now + limit,
+        expires_at=None if limit_s is None else tx.now + limit_s * SECOND,
+        remind_at=next_reminder(tx.now, tx.now),
+        scopes=tuple(orjson.loads(asked.question)["step"]["scopes"]),
     )

@@ -44,11 +44,12 @@ def change(tx: Transaction, action: Action) -> None:
 
 
 def end_all(tx: Transaction, project: str, user_id: str) -> None:
-    """A person who was suspended or deleted completes nothing they had begun (safety 8)."""
+    """A person who was suspended or deleted completes nothing they had begun, and what they had
+    completed counts no more (safety 8).
+    """
     sql = """
-        UPDATE actions
-           SET state = 'expired', request = '{}', code_hash = NULL, version = version + 1
-         WHERE project_id = :project AND user_id = :user AND state IN ('pending', 'proven')
+        UPDATE actions SET state = 'expired', code_hash = NULL, version = version + 1
+         WHERE project_id = :project AND user_id = :user AND state <> 'expired'
     """
     tx.run(sql, project=project, user=user_id)
 

@@ -17,6 +17,49 @@ def events(tx: Transaction, project: str, before: int, limit: int) -> bool:
     return len(tx.all(sql, project=project, before=before, limit=limit)) == limit
 
 
+def deliveries(tx: Transaction, project: str, before: int, limit: int) -> bool:
+    """Remove what webhooks were told, or were still to be told, of events of before then; False
+    where none is left.
+    """
+    sql = """
+        DELETE FROM deliveries
+         WHERE project_id = :project
+           AND n IN (SELECT n FROM (SELECT n, created_at FROM deliveries
+                                     WHERE project_id = :project AND webhook_id = :webhook
+                                     ORDER BY n LIMIT :limit) AS oldest
+                      WHERE created_at < :before)
+        RETURNING n
+    """
+    more = False
+    for each in tx.all("SELECT id FROM webhooks WHERE project_id = :project", project=project):
+        named = {"project": project, "webhook": each["id"], "before": before, "limit": limit}
+        more |= len(tx.all(sql, **named)) == limit
+    return more
+
+
+def old_secrets(tx: Transaction, project: str, before: int, _: int) -> bool:
+    """Erase secrets of webhooks that sign no more since then; False: all of them at once."""
+    sql = """
+        UPDATE webhooks SET old_secret = NULL, old_secret_until = NULL
+         WHERE project_id = :project AND old_secret_until < :before
+    """
+    tx.run(sql, project=project, before=before)
+    return False
+
+
+def replays(tx: Transaction, project: str, before: int, limit: int) -> bool:
+    """Remove answers whose key is forgotten since before then; False where none is left."""
+    sql = """
+        DELETE FROM replays
+         WHERE project_id = :project
+           AND (key_id, route, key) IN (SELECT key_id, route, key FROM replays
+                                         WHERE project_id = :project AND expires_at <= :before
+                                         LIMIT :limit)
+        RETURNING key
+    """
+    return len(tx.all(sql, project=project, before=before, limit=limit)) == limit
+
+
 def sessions(tx: Transaction, project: str, before: int, limit: int) -> bool:
     """Remove sessions that expired before then; False where none is left."""
     sql = """

@@ -214,6 +214,7 @@ _KEY = Shape(
         "return_urls": Form(JSON.kept, lambda text: tuple(JSON.read(text))),
     },
     apart=("kind", "user_id", "link_id", "session", "asserted_by"),
+    few=True,
 )
 SETUP_LIFETIME = 15 * MINUTE
 CONNECT_LIFETIME = 5 * MINUTE

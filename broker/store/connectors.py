@@ -144,14 +144,17 @@ def take(tx: Transaction, connector: Connector, *, only_one: bool) -> None:
     )
 
 
-def resolved(tx: Transaction, project: str, id: str) -> None:
+def resolved(tx: Transaction, connector: Connector) -> None:
     """Note that a step asked for it, once a day: keep-alive ends 180 days after the last (T13)."""
+    yesterday = tx.now - DAY
+    if connector.resolved_at is not None and connector.resolved_at >= yesterday:
+        return
     sql = """
         UPDATE connectors SET resolved_at = :now
          WHERE project_id = :project AND id = :id
            AND (resolved_at IS NULL OR resolved_at < :yesterday)
     """
-    tx.run(sql, project=project, id=id, now=tx.now, yesterday=tx.now - DAY)
+    tx.run(sql, project=connector.project, id=connector.id, now=tx.now, yesterday=yesterday)
 
 
 def affected(tx: Transaction, project: str, id: str) -> dict[str, int]:
@@ -174,4 +177,4 @@ def _host(connector: Connector) -> str:
     return (connector.origin or "").partition("?")[0]
 
 
-_SHAPE = Shape(Connector, fixed=("id", "created_by", "created_at"))
+_SHAPE = Shape(Connector, fixed=("id", "created_by", "created_at", "resolved_at"), few=True)

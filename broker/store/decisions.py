@@ -1,9 +1,9 @@
 """Who ran as whom: one decision an attempt, one line each time it was looked at; append only."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from broker.db.database import Transaction
+from broker.db.database import Row, Transaction
 from broker.domain import ids
 from broker.domain.errors import NotFound
 from broker.store.shapes import JSON, Form, Shape
@@ -100,6 +100,33 @@ def ask(
     return _DECISION.read(row)
 
 
+def asked(
+    tx: Transaction,
+    project: str,
+    key: str,
+    execution: str,
+    step: str,
+    attempt: int,
+    *,
+    lock: bool = False,
+) -> Decision | None:
+    """What this attempt was first asked; None where nobody asked; `lock` keeps it as it is."""
+    sql = """
+        SELECT * FROM decisions
+         WHERE project_id = :project AND key_id = :key AND execution = :execution
+           AND step = :step AND attempt = :attempt
+    """
+    row = tx.find(
+        sql + tx.for_update if lock else sql,
+        project=project,
+        key=key,
+        execution=execution,
+        step=step,
+        attempt=attempt,
+    )
+    return _DECISION.one(row)
+
+
 def ask_again(tx: Transaction, project: str, id: str) -> Decision:
     """The same decision, one version on, locked; NotFound where there is none."""
     sql = """
@@ -137,7 +164,8 @@ def append(tx: Transaction, project: str, decision: str, line: Line) -> None:
         INSERT INTO decision_lines (project_id, decision_id, {_LINE.columns})
         VALUES (:project, :decision, {_LINE.values})
     """
-    tx.run(sql, **_LINE.parameters(replace(line, at=tx.now)), project=project, decision=decision)
+    held = _LINE.parameters(line) | {"at": tx.now}
+    tx.run(sql, **held, project=project, decision=decision)
 
 
 def lines(tx: Transaction, project: str, decision: str) -> list[Line]:
@@ -156,15 +184,19 @@ def page(
     user: str | None = None,
     key: str | None = None,
     execution: str | None = None,
+    warned: bool = False,
     before: int | None = None,
     limit: int = 50,
 ) -> list[Ran]:
-    """The ran-as report, newest line first (R2): of one person, one key, one execution, or all."""
+    """The ran-as report, newest line first (R2): of one person, one key, one execution, or all;
+    with `warned` only lines that carry a warning.
+    """
     wanted = {
         "l.user_id = :user": user,
         "d.key_id = :key": key,
         "d.execution = :execution": execution,
         "l.n < :before": before,
+        "l.warning IS NOT NULL": warned or None,
     }
     narrowed = "".join(f" AND {each}" for each, value in wanted.items() if value is not None)
     sql = f"""
@@ -177,6 +209,29 @@ def page(
     given = {"user": user, "key": key, "execution": execution, "before": before}
     rows = tx.all(sql, project=project, limit=limit, **given)
     return [_RAN.read(row, line=_LINE.read(row)) for row in rows]
+
+
+def used(tx: Transaction, project: str, user: str, since: int) -> list[Row]:
+    """What ran as the person from then on, by connector and key, the latest first.
+
+    `steps` counts decisions, `question` is the last one's, `service` the key's name.
+    """
+    sql = """
+        SELECT by_key.*, d.question, k.name AS service
+          FROM (SELECT l.connector_id, d.key_id, count(DISTINCT d.id) AS steps,
+                       count(DISTINCT d.execution) AS executions, max(l.at) AS last,
+                       max(l.n) AS newest
+                  FROM decision_lines l
+                  JOIN decisions d ON d.project_id = l.project_id AND d.id = l.decision_id
+                 WHERE l.project_id = :project AND l.user_id = :user AND l.at >= :since
+                   AND l.outcome = 'run' AND l.identity = 'user'
+                 GROUP BY l.connector_id, d.key_id) AS by_key
+          JOIN decision_lines l ON l.project_id = :project AND l.n = by_key.newest
+          JOIN decisions d ON d.project_id = :project AND d.id = l.decision_id
+          LEFT JOIN api_keys k ON k.project_id = :project AND k.id = by_key.key_id
+         ORDER BY by_key.newest DESC
+    """
+    return tx.all(sql, project=project, user=user, since=since)
 
 
 _DECISION = Shape(Decision, forms={"question": Form(bytes.decode, str.encode)})

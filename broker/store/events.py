@@ -1,5 +1,6 @@
 """What happened, for those who listen: thin rows, ids and states, nothing secret."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import orjson
 
 from broker.db.database import Row, Transaction
 from broker.domain import ids
+from broker.store import rows
 
 
 class Happened(NamedTuple):
@@ -20,24 +22,27 @@ class Happened(NamedTuple):
     cause: str | None
 
 
-def append(tx: Transaction, project: str, type: str, **data: object) -> None:
-    """Write an event in the transaction of its cause; it is delivered later.
+def append(tx: Transaction, /, project: str, type: str, **data: object) -> str:
+    """Write an event in the transaction of its cause; its id. It is published behind the commit.
 
-    `user` in its data is the one person it is about.
+    Types and their members are those of `domain/events.py`; the person a `user.…` event is about
+    is found by it.
     """
+    id = ids.new("evt")
     sql = """
         INSERT INTO events (id, project_id, type, user_id, data, at)
         VALUES (:id, :project, :type, :user, :data, :at)
     """
     tx.run(
         sql,
-        id=ids.new("evt"),
+        id=id,
         project=project,
         type=type,
-        user=data.get("user"),
+        user=data["user_id"] if type.startswith("user.") else None,
         data=orjson.dumps(data, option=orjson.OPT_SORT_KEYS).decode(),
         at=tx.now,
     )
+    return id
 
 
 def of_user(tx: Transaction, project: str, user_id: str, limit: int) -> list[Happened]:
@@ -85,18 +90,56 @@ def publish(tx: Transaction, project: str, limit: int = 500) -> list[Published]:
     return [_published(one, sequence) for sequence, one in enumerate(found, last + 1)]
 
 
+def unpublished(tx: Transaction) -> list[str]:
+    """The projects in which events wait for their numbers."""
+    sql = "SELECT DISTINCT project_id FROM events WHERE sequence IS NULL"
+    return [row["project_id"] for row in tx.all(sql)]
+
+
 def heads(tx: Transaction) -> dict[str, int]:
     """The last number that was published, by project."""
     return {row["id"]: row["events"] for row in tx.all("SELECT id, events FROM projects")}
 
 
-def feed(tx: Transaction, project: str, after: int, limit: int) -> list[Published]:
-    """Events behind that number, in order."""
+def span(tx: Transaction, project: str) -> tuple[int, int]:
+    """The numbers of the oldest event that is kept and of the newest there ever was; 0: none."""
     sql = """
-        SELECT * FROM events
-         WHERE project_id = :project AND sequence > :after ORDER BY sequence LIMIT :limit
+        SELECT sequence FROM events
+         WHERE project_id = :project AND sequence > 0 ORDER BY sequence LIMIT 1
     """
-    found = tx.all(sql, project=project, after=after, limit=limit)
+    oldest = tx.find(sql, project=project)
+    row = tx.find("SELECT events FROM projects WHERE id = :project", project=project)
+    return oldest["sequence"] if oldest else 0, row["events"] if row else 0
+
+
+def find(tx: Transaction, project: str, id: str) -> Published | None:
+    """A published event, as long as it is kept."""
+    sql = """
+        SELECT * FROM events WHERE project_id = :project AND id = :id AND sequence IS NOT NULL
+    """
+    row = tx.find(sql, project=project, id=id)
+    return _published(row, row["sequence"]) if row else None
+
+
+def feed(
+    tx: Transaction,
+    project: str,
+    after: int,
+    limit: int,
+    *,
+    until: int | None = None,
+    types: Sequence[str] = (),
+) -> list[Published]:
+    """Events behind `after`, and up to `until`, in order; of these types, where any is named."""
+    names, named = rows.listed(types, "type")
+    sql = f"""
+        SELECT * FROM events
+         WHERE project_id = :project AND sequence > :after
+           {"" if until is None else "AND sequence <= :until"}
+           {f"AND type IN ({names})" if types else ""}
+         ORDER BY sequence LIMIT :limit
+    """
+    found = tx.all(sql, project=project, after=after, until=until, limit=limit, **named)
     return [_published(row, row["sequence"]) for row in found]
 
 

@@ -1,11 +1,11 @@
 """Steps that wait for a person: opened once a step, made ready by a sign-in, claimed by one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from broker.db.database import Transaction
 from broker.domain.errors import NotFound
-from broker.domain.pauses import REMIND_AFTER, SILENCE, Event, Pause, State, after
-from broker.store import events, users
+from broker.domain.pauses import ANNOUNCE_AFTER, SILENCE, Event, Pause, State, after
+from broker.store import events, rows, users
 from broker.store.shapes import Shape
 
 CLAIMS_A_SECOND = 10
@@ -13,12 +13,12 @@ CLAIMS_A_SECOND = 10
 
 
 def insert(tx: Transaction, pause: Pause) -> bool:
-    """Keep a new pause; False where this step of the execution has an open one already."""
+    """Keep and announce a new pause; False where this step of the execution has an open one."""
     sql = f"""
         INSERT INTO pauses (project_id, {_SHAPE.columns}) VALUES (:project, {_SHAPE.values})
         ON CONFLICT DO NOTHING RETURNING id
     """
-    return tx.find(sql, **_SHAPE.parameters(pause)) is not None
+    return _announced(tx, tx.find(sql, **_SHAPE.parameters(pause)) is not None, pause)
 
 
 def find(tx: Transaction, project: str, id: str, *, lock: bool = False) -> Pause | None:
@@ -34,14 +34,17 @@ def get(tx: Transaction, project: str, id: str, *, lock: bool = False) -> Pause:
     return pause
 
 
-def open_for(tx: Transaction, project: str, execution: str, step: str) -> Pause | None:
-    """The open pause of a step, locked until the unit ends."""
+def open_for(
+    tx: Transaction, project: str, execution: str, step: str, *, lock: bool = True
+) -> Pause | None:
+    """The open pause of a step; with `lock` nobody else changes it until the unit ends."""
     sql = """
         SELECT * FROM pauses
          WHERE project_id = :project AND execution = :execution AND step = :step
            AND state IN ('waiting', 'ready', 'claimed')
     """
-    return _SHAPE.one(tx.find(sql + tx.for_update, project=project, execution=execution, step=step))
+    sql += tx.for_update if lock else ""
+    return _SHAPE.one(tx.find(sql, project=project, execution=execution, step=step))
 
 
 def page(
@@ -51,57 +54,97 @@ def page(
     states: Sequence[State] = tuple(State),
     user: str | None = None,
     connector: str | None = None,
+    names: Sequence[str] = (),
+    policy_changed: bool = False,
     after: str = "",
     limit: int = 50,
 ) -> list[Pause]:
-    """Pauses in the order they were opened, those behind the id `after`."""
+    """Pauses in the order they were opened, those behind the id `after`.
+
+    `names` are the keys of connectors it is narrowed to; with `policy_changed` it is to those
+    where no step would wait by now (P13).
+    """
+    called, keys = rows.listed(names, "name")
+    narrowed = f"AND name_key IN ({called})" if names else ""
+    narrowed += " AND (user_authentication = 0 OR policy <> 'pause')" if policy_changed else ""
     sql = f"""
         SELECT * FROM pauses
          WHERE project_id = :project AND id > :after AND state IN ({_words(states)})
            {"AND user_id = :user" if user else ""}
            {"AND connector_id = :connector" if connector else ""}
+           {f"AND connector_id IN ({_CONNECTORS} {narrowed})" if narrowed else ""}
          ORDER BY id LIMIT :limit
     """
-    named = {"project": project, "user": user, "connector": connector}
+    named = {"project": project, "user": user, "connector": connector, **keys}
     return _SHAPE.each(tx.all(sql, **named, after=after, limit=limit))
 
 
-def change(tx: Transaction, before: Pause, pause: Pause) -> bool:
-    """Keep what became of a pause; False where another change came first (compare and set)."""
+def change(tx: Transaction, before: Pause, pause: Pause, *, claim_after_s: int = 0) -> bool:
+    """Keep and announce what became of a pause; False where another change came first."""
     sql = f"""
         UPDATE pauses SET {_SHAPE.changes}
          WHERE project_id = :project AND id = :id AND version = :was
         RETURNING id
     """
-    return tx.find(sql, **_SHAPE.parameters(pause), was=before.version) is not None
+    kept = tx.find(sql, **_SHAPE.parameters(pause), was=before.version) is not None
+    return _announced(tx, kept, pause, claim_after_s)
 
 
-def announce(tx: Transaction, pause: Pause, *, claim_after_s: int = 0) -> None:
-    """Tell those who listen where the pause stands now: `pause.ready`, `pause.cancelled` …"""
-    events.append(
-        tx,
-        pause.project,
-        f"pause.{pause.state}",
-        pause=pause.id,
-        execution=pause.execution,
-        step=pause.step,
-        reason=pause.reason,
-        version=pause.version,
-        claim_after_s=claim_after_s,
-    )
+def waiting(
+    tx: Transaction, project: str, connector_id: str, user_id: str | None = None
+) -> list[Pause]:
+    """What waits at a connector, for this person or for any, locked, in order of creation."""
+    sql = f"""
+        SELECT * FROM pauses
+         WHERE project_id = :project AND connector_id = :connector AND state = 'waiting'
+           {"AND user_id = :user" if user_id else ""}
+         ORDER BY created_at, id
+    """
+    named = {"project": project, "connector": connector_id, "user": user_id}
+    return _SHAPE.each(tx.all(sql + tx.for_update, **named))
 
 
-def readying(tx: Transaction, project: str, user_id: str, connector_id: str) -> list[Pause]:
-    """P2: the person signed in at the connector, so every pause that waited for it is ready.
+def move(
+    tx: Transaction, found: list[Pause], event: Event, *, reason: str | None = None
+) -> list[Pause]:
+    """Locked pauses, each once `event` has happened to it; those that became ready, spread."""
+    changed = [after(pause, event, now=tx.now, reason=reason) for pause in found]
+    for place, (before, pause) in enumerate(zip(found, changed, strict=True)):
+        spread = place // CLAIMS_A_SECOND if pause.state is State.READY else 0
+        change(tx, before, pause, claim_after_s=spread)
+    return changed
+
+
+def readying(
+    tx: Transaction,
+    project: str,
+    user_id: str,
+    connector_id: str,
+    granted: Collection[str] | None = None,
+) -> list[Pause]:
+    """P2: the person signed in at the connector, so every pause that waited for it is ready; but
+    for those (P3) whose scopes are not all among the `granted`, where that is known.
 
     Takes the person's row first: a resolve that opens a pause holds it while it looks at the
-    token, so neither misses the other (F11).
+    token, so neither misses the other (F11), be it on a snapshot from before.
     """
-    users.lock(tx, project, user_id)
-    ready = _changed(tx, _waiting(tx, project, user_id, connector_id), Event.SIGNED_IN)
-    for place, pause in enumerate(ready):
-        announce(tx, pause, claim_after_s=place // CLAIMS_A_SECOND)
-    return ready
+    users.stir(tx, project, user_id)
+    found = waiting(tx, project, connector_id, user_id)
+    short = [pause for pause in found if granted is not None and not {*pause.scopes} <= {*granted}]
+    move(tx, short, Event.MISMATCHED, reason="scopes-missing")
+    waits_on = {pause.id for pause in short}
+    return move(tx, [pause for pause in found if pause.id not in waits_on], Event.SIGNED_IN)
+
+
+def scopes(tx: Transaction, project: str, user_id: str, connector_id: str) -> tuple[str, ...]:
+    """What a sign-in has to cover for all who wait for it (K15)."""
+    sql = """
+        SELECT DISTINCT scopes FROM pauses
+         WHERE project_id = :project AND user_id = :user AND connector_id = :connector
+           AND state = 'waiting' ORDER BY scopes
+    """
+    found = tx.all(sql, project=project, user=user_id, connector=connector_id)
+    return tuple(dict.fromkeys(" ".join(row["scopes"] for row in found).split()))
 
 
 def awaited(tx: Transaction, project: str, connector_id: str, limit: int = 1000) -> list[str]:
@@ -115,12 +158,32 @@ def awaited(tx: Transaction, project: str, connector_id: str, limit: int = 1000)
     return [row["user_id"] for row in found]
 
 
+def unreminded(tx: Transaction, limit: int = 100) -> list[tuple[str, str, str]]:
+    """Who is to be reminded now, in any project: project, person and connector."""
+    sql = """
+        SELECT DISTINCT project_id, user_id, connector_id FROM pauses
+         WHERE state = 'waiting' AND remind_at <= :now LIMIT :limit
+    """
+    found = tx.all(sql, now=tx.now, limit=limit)
+    return [(row["project_id"], row["user_id"], row["connector_id"]) for row in found]
+
+
+def remind_at(tx: Transaction, project: str, user_id: str, connector_id: str, at: int) -> None:
+    """Remind the person of all that waits for them at the connector at one time."""
+    sql = """
+        UPDATE pauses SET remind_at = :at
+         WHERE project_id = :project AND user_id = :user AND connector_id = :connector
+           AND state = 'waiting'
+    """
+    tx.run(sql, project=project, user=user_id, connector=connector_id, at=at)
+
+
 def mismatched(
     tx: Transaction, project: str, user_id: str, connector_id: str, reason: str
 ) -> list[Pause]:
-    """P3: signed in with another account or fewer scopes; they wait on and show the reason."""
-    waiting = _waiting(tx, project, user_id, connector_id)
-    return _changed(tx, waiting, Event.MISMATCHED, reason=reason)
+    """P3: signed in with another account; they wait on and show the reason."""
+    found = waiting(tx, project, connector_id, user_id)
+    return move(tx, found, Event.MISMATCHED, reason=reason)
 
 
 def cancel_all(tx: Transaction, project: str, user_id: str, reason: str) -> list[Pause]:
@@ -137,14 +200,14 @@ def overdue(tx: Transaction, limit: int = 100) -> list[Pause]:
     """Pauses of any project that something happens to by itself (P7 to P9), locked."""
     sql = """
         SELECT * FROM pauses
-         WHERE (state = 'ready' AND changed_at <= :remind)
+         WHERE (state = 'ready' AND changed_at <= :unclaimed)
             OR (state = 'claimed' AND changed_at <= :silent)
             OR (expires_at <= :now AND state IN ('waiting', 'ready'))
          ORDER BY id LIMIT :limit
     """
     rows = tx.all(
         sql + tx.for_update,
-        remind=tx.now - REMIND_AFTER,
+        unclaimed=tx.now - ANNOUNCE_AFTER,
         silent=tx.now - SILENCE,
         now=tx.now,
         limit=limit,
@@ -162,17 +225,6 @@ def waits(tx: Transaction, project: str, user_id: str, connector_id: str) -> boo
     return tx.find(sql, project=project, user=user_id, connector=connector_id) is not None
 
 
-def _waiting(tx: Transaction, project: str, user_id: str, connector_id: str) -> list[Pause]:
-    sql = """
-        SELECT * FROM pauses
-         WHERE project_id = :project AND user_id = :user AND connector_id = :connector
-           AND state = 'waiting'
-         ORDER BY created_at, id
-    """
-    rows = tx.all(sql + tx.for_update, project=project, user=user_id, connector=connector_id)
-    return _SHAPE.each(rows)
-
-
 def _cancelled(tx: Transaction, project: str, whose: str, id: str, reason: str) -> list[Pause]:
     sql = f"""
         SELECT * FROM pauses
@@ -181,24 +233,34 @@ def _cancelled(tx: Transaction, project: str, whose: str, id: str, reason: str) 
          ORDER BY id
     """
     rows = tx.all(sql + tx.for_update, project=project, id=id)
-    cancelled = _changed(tx, _SHAPE.each(rows), Event.WITHDRAWN, reason=reason)
-    for pause in cancelled:
-        announce(tx, pause)
-    return cancelled
+    return move(tx, _SHAPE.each(rows), Event.WITHDRAWN, reason=reason)
 
 
-def _changed(
-    tx: Transaction, pauses: list[Pause], event: Event, *, reason: str | None = None
-) -> list[Pause]:
-    """Locked pauses, each once `event` has happened to it."""
-    changed = [after(pause, event, now=tx.now, reason=reason) for pause in pauses]
-    for before, pause in zip(pauses, changed, strict=True):
-        change(tx, before, pause)
-    return changed
+def _announced(tx: Transaction, kept: bool, pause: Pause, claim_after_s: int = 0) -> bool:
+    """Whether it was kept; then those who listen hear it: `pause.ready`, `pause.claimed` …
+
+    Each version of a pause is one event, so whoever reads the feed misses none.
+    """
+    if kept:
+        events.append(
+            tx,
+            pause.project,
+            f"pause.{pause.state}",
+            pause=pause.id,
+            connector=pause.connector,
+            user_id=pause.user,
+            execution=pause.execution,
+            step=pause.step,
+            reason=pause.reason,
+            version=pause.version,
+            claim_after_s=claim_after_s,
+        )
+    return kept
 
 
 def _words(states: Sequence[State]) -> str:
     return ", ".join(f"'{state}'" for state in states) or "''"
 
 
+_CONNECTORS = "SELECT id FROM connectors WHERE project_id = :project"
 _SHAPE = Shape(Pause)

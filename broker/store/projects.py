@@ -22,6 +22,7 @@ class Project:
     oidc_claim: str | None
     signing_key: bytes | None  # sealed: table projects, column signing_key
     fields: list[str]  # profile fields of its own, which a mapping may fill
+    pause_limit_s: int | None  # how long a step waits for its person; None: as long as it takes
     version: int
 
 
@@ -86,6 +87,12 @@ def set_fields(tx: Transaction, id: str, fields: list[str]) -> None:
     """Declare the profile fields of its own."""
     sql = "UPDATE projects SET fields = :fields WHERE id = :id"
     tx.run(sql, id=id, fields=JSON.kept(fields))
+
+
+def set_pause_limit(tx: Transaction, id: str, seconds: int | None) -> None:
+    """How long pauses wait that are opened from now on (T4)."""
+    sql = "UPDATE projects SET pause_limit_s = :seconds WHERE id = :id"
+    tx.run(sql, id=id, seconds=seconds)
 
 
 def set_signing(tx: Transaction, id: str, key: bytes, public: str) -> Project | None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields
 from enum import StrEnum
+from functools import lru_cache
+from operator import itemgetter
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Generic, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
@@ -30,6 +32,8 @@ SET = Form(lambda words: " ".join(sorted(words)), lambda text: frozenset(text.sp
 JSON = Form(lambda value: orjson.dumps(value).decode(), orjson.loads)
 OR_EMPTY = Form(lambda text: text or "", lambda text: text or None)
 """For a column that is part of a key, and so never NULL."""
+FEW = 512
+"""Records of a shape that are kept beside their rows."""
 BY_TYPE: Mapping[Any, Form] = {bool: FLAG, tuple: WORDS, frozenset: SET, Mapping: JSON, dict: JSON}
 
 
@@ -49,7 +53,11 @@ class Shape(Generic[T]):
         forms: Mapping[str, Form] = MappingProxyType({}),
         apart: Collection[str] = (),
         fixed: Collection[str] = ("id", "created_at"),
+        few: bool = False,
     ) -> None:
+        """`few`: there are not many of them, so the record of a row that has not changed since it
+        was last read is the same one; the row is read all the same.
+        """
         hints = get_type_hints(record)
         kept = [each.name for each in fields(record) if each.name not in apart]  # type: ignore[arg-type]  # every record is a dataclass
         self._record = record
@@ -62,6 +70,8 @@ class Shape(Generic[T]):
         self.changes = ", ".join(
             f"{column} = :{each}" for each, column in listed.items() if each not in fixed
         )
+        self._picked = itemgetter(*self._columns.values())
+        self._read = lru_cache(FEW)(self._made) if few else self._made
 
     def parameters(self, record: T) -> dict[str, Any]:
         """What the columns will hold, by the names of the fields."""
@@ -72,7 +82,10 @@ class Shape(Generic[T]):
 
     def read(self, row: Row, **apart: Any) -> T:
         """The record of a row, with what is kept elsewhere."""
-        held = {name: row[column] for name, column in self._columns.items()}
+        return self._read(self._picked(row), **apart)
+
+    def _made(self, values: tuple[Any, ...], **apart: Any) -> T:
+        held = dict(zip(self._columns, values, strict=True))
         for name, form in self._forms.items():
             held[name] = form.read(held[name])
         return self._record(**held, **apart)

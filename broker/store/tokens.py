@@ -156,6 +156,12 @@ def of_connector(
     return _SHAPE.each(rows)
 
 
+def of_user(tx: Transaction, project: str, user_id: str) -> list[TokenSet]:
+    """What a person holds, at every connector."""
+    sql = "SELECT * FROM tokens WHERE project_id = :project AND user_id = :user"
+    return _SHAPE.each(tx.all(sql, project=project, user=user_id))
+
+
 def due(tx: Transaction, project: str, limit: int = 1000) -> list[tuple[str, str]]:
     """(connector, person) of the sets the background refreshes now, the longest due first.
 

@@ -50,6 +50,27 @@ def lock(tx: Transaction, project: str, id: str) -> User:
     return from_row(row)
 
 
+def stir(tx: Transaction, project: str, id: str) -> None:
+    """Held as `lock` does, and changed for whoever looks on one snapshot from before: they begin
+    again instead of missing what this transaction brings.
+    """
+    sql = "UPDATE users SET changed_at = changed_at WHERE project_id = :project AND id = :id"
+    tx.run(sql, project=project, id=id)
+
+
+def wants_reminders(tx: Transaction, project: str, id: str) -> bool:
+    """Whether the person is reminded of what waits for them; everybody is who did not opt out."""
+    sql = "SELECT reminders FROM users WHERE project_id = :project AND id = :id"
+    row = tx.find(sql, project=project, id=id)
+    return row is not None and bool(row["reminders"])
+
+
+def set_reminders(tx: Transaction, project: str, id: str, on: bool) -> None:
+    """Remind the person of what waits for them, or do not."""
+    sql = "UPDATE users SET reminders = :on WHERE project_id = :project AND id = :id"
+    tx.run(sql, project=project, id=id, on=int(on))
+
+
 def by_subject(tx: Transaction, project: str, subject: Subject) -> User | None:
     """The one person a caller names; None where that is nobody, or more than one."""
     people = meant(tx, project, subject)

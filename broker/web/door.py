@@ -11,7 +11,7 @@ import structlog
 
 from broker import logs
 from broker.domain.errors import BrokerError, Invalid
-from broker.web import errors
+from broker.web import errors, traces
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -50,18 +50,22 @@ class Door:
             await self._inside(scope, receive, send)
             return
         started = time.perf_counter()
-        hosts, id = _hosts_and_id(scope)
+        hosts, id, trace = _told(scope)
         scope["request_id"] = id
+        also = scope["also"] = [(b"x-request-id", id.encode())]
         status = 0
 
         async def telling(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", id.encode())]
+                message["headers"] = [*message.get("headers", ()), *also]
             await send(message)
 
         named = logs.request_id.set(id)
+        traced = logs.trace_id.set(None if trace is None else trace[0])
+        if trace is not None:
+            also.append((b"traceparent", trace[1]))
         try:
             if (wrong := self._wrong(scope, hosts)) is not None:
                 await _refuse(wrong, scope, receive, telling)
@@ -73,6 +77,7 @@ class Door:
                 await _refuse(BrokerError(), scope, receive, telling)
         finally:
             self._tell(scope, status, time.perf_counter() - started)
+            logs.trace_id.reset(traced)
             logs.request_id.reset(named)
 
     def _wrong(self, scope: Scope, hosts: list[bytes]) -> BrokerError | None:
@@ -121,16 +126,22 @@ SCIM_KINDS = frozenset(
 )
 
 
-def _hosts_and_id(scope: Scope) -> tuple[list[bytes], str]:
-    """Each Host that was asked, and the request's id: the caller's if it is safe, else ours."""
+def _told(scope: Scope) -> tuple[list[bytes], str, tuple[str, bytes] | None]:
+    """Each Host that was asked; the request's id, the caller's if it is safe, else ours; its trace
+    if it is part of one.
+    """
     hosts: list[bytes] = []
+    traced: list[bytes] = []
     id = None
     for name, value in scope["headers"]:
         if name == b"host":
             hosts.append(value.lower())
         elif name == b"x-request-id" and SAFE_ID.fullmatch(value):
             id = value.decode()
-    return hosts, id or f"req_{_PROCESS}{next(_requests):08x}"
+        elif name == b"traceparent":
+            traced.append(value)
+    trace = traces.joined(traced[0]) if len(traced) == 1 else None
+    return hosts, id or f"req_{_PROCESS}{next(_requests):08x}", trace
 
 
 _PROCESS = secrets.token_hex(8)  # unlike any other process; asking the kernel each time is 13 us

@@ -21,6 +21,7 @@ SINS = [
     ("floors", "scim/__init__.py", "import providers"),
     ("faces", "broker/web/__init__.py", "import broker.store"),
     ("domain", "broker/domain/ids.py", "import httpx"),
+    ("client", "broker/client/questions.py", "import broker.domain"),
     ("tools", "broker/service/__init__.py", "import cryptography"),
     ("cases", "broker/service/grouping.py", "import broker.service.resolving"),
     ("circles", "broker/domain/errors.py", "import broker.domain.mapping"),

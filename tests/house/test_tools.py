@@ -10,7 +10,7 @@ from tests.house.product import PRODUCT, imports, python, text, tree
 
 ROOMS = {
     "jose": ("providers/jwt.py",),
-    "httpx": ("providers/", "broker/demo/"),
+    "httpx": ("providers/", "broker/demo/", "broker/client/"),
     "httpcore": ("providers/egress.py", "providers/guard.py"),
     "aiosqlite": ("broker/db/sqlite.py",),
     "sqlite3": ("broker/db/", "broker/logs.py"),  # logs: whose messages may be shown
@@ -33,7 +33,7 @@ ROOMS = {
 """Tool -> where it may be imported: a file, or a folder with its slash."""
 
 CLIENTS = {"AsyncClient", "Client", "AsyncHTTPTransport", "HTTPTransport", "get", "post", "request"}
-MAKERS = ("providers/egress.py", "broker/demo/")
+MAKERS = ("providers/egress.py", "broker/demo/", "broker/client/")
 
 
 def outside(path: str, module: ast.Module) -> list[str]:

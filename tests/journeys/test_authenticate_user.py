@@ -32,55 +32,58 @@ async def perform(on: Stage, **body: Any) -> httpx.Response:
     return await on.engine.post("/v1/actions/AuthenticateUser", json=body)
 
 
-async def test_with_an_id_token(database_url: str, tmp_path: Path) -> None:
-    """R82 to R88, R93 to R98, R102: Pass, Fail and refusals, each as the standard's binding says;
-    the signature of an answer checks out with the key of the discovery document.
-    """
-    async with stage(tmp_path, database_url) as on:
-        await known(on, KIM, "ksmith")
-        token = on.simulator.identity.mint(KIM, AUDIENCE)
-        proof = {"type": "id_token", "value": token}
-        passed = await perform(on, items={EXPECTED: "ksmith"}, evidence=proof, suffixes=["EHR"])
-        assert passed.status_code == 200, passed.text
-        answer = passed.json()
-        assert (answer["items"][STATUS], answer["items"][LOGON]) == ("Pass", "ksmith")
-        assert answer["items"][NAME] == f"{KIM.family}^{KIM.given}"
-        assert answer["user"]["state"] == "active"
-
-        discovery = (await on.engine.get("/v1/actions")).json()
-        assert discovery["subjects"][0]["action_agent_coupon"] == -11
-        said = {"actionCoupon": answer["actionCoupon"], "items": answer["items"]}
-        assert is_signed(canonical(said), answer["managerSignature"], discovery["keys"])
-
-        replayed = (await perform(on, items={EXPECTED: "ksmith"}, evidence=proof)).json()
-        assert replayed["items"] == {STATUS: "Fail", LOGON: "ksmith"}
-        assert replayed["reason"] == "evidence_used"
-
-        later = on.simulator.identity.mint(KIM, AUDIENCE, nonce="another sign-in")
-        fresh = {"type": "id_token", "value": later}
-        other = (await perform(on, items={EXPECTED: "Ksmith"}, evidence=fresh)).json()
-        assert (other["items"][STATUS], other["reason"]) == ("Fail", "expected_user_mismatch")
-
-        unknown = await perform(on, items={"AuthenticateUser.In.Password.EHR": "x"})
-        assert unknown.status_code == 422
-        assert unknown.json()["ccowException"] == "UnknownItemName"
-
-        nobody = httpx.AsyncClient(base_url=on.broker.base_url)
-        async with nobody:
-            refused = await nobody.post("/v1/actions/AuthenticateUser", json={})
-        assert refused.status_code == 401
-        assert token not in on.broker.logs
-
-
-async def test_with_a_sign_in(database_url: str, tmp_path: Path) -> None:
-    """T9, R83, safety 28, 29: pending with a link until a person signs in, with a way back to the
-    asker or, where a logon is expected, without one.
-    """
-    async with stage(tmp_path, database_url) as on:
+async def test_authenticate_user(database_url: str, tmp_path: Path) -> None:
+    """R82 to R98, T9: with an id_token by JSON and by the form, and with a person who signs in."""
+    async with stage(tmp_path, database_url, BROKER_CCOW="1") as on:
         await known(on, KIM, "ksmith")
         await known(on, ANA, "acosta")
+        await _with_an_id_token(on)
         await _brings_the_code_back(on)
         await _ends_on_our_page(on)
+
+
+async def _with_an_id_token(on: Stage) -> None:
+    """Pass, Fail and refusals, each as the standard's binding says; the signature checks out with
+    the key of the discovery document.
+    """
+    token = on.simulator.identity.mint(KIM, AUDIENCE)
+    proof = {"type": "id_token", "value": token}
+    passed = await perform(on, items={EXPECTED: "ksmith"}, evidence=proof, suffixes=["EHR"])
+    assert passed.status_code == 200, passed.text
+    answer = passed.json()
+    assert (answer["items"][STATUS], answer["items"][LOGON]) == ("Pass", "ksmith")
+    assert answer["items"][NAME] == f"{KIM.family}^{KIM.given}"
+    assert answer["user"]["state"] == "active"
+
+    discovery = (await on.engine.get("/v1/actions")).json()
+    assert discovery["subjects"][0]["action_agent_coupon"] == -11
+    said = {"actionCoupon": answer["actionCoupon"], "items": answer["items"]}
+    assert is_signed(canonical(said), answer["managerSignature"], discovery["keys"])
+
+    replayed = (await perform(on, items={EXPECTED: "ksmith"}, evidence=proof)).json()
+    assert replayed["items"] == {STATUS: "Fail", LOGON: "ksmith"}
+    assert replayed["reason"] == "evidence_used"
+
+    later = on.simulator.identity.mint(KIM, AUDIENCE, nonce="another sign-in")
+    fresh = {"type": "id_token", "value": later}
+    other = (await perform(on, items={EXPECTED: "Ksmith"}, evidence=fresh)).json()
+    assert (other["items"][STATUS], other["reason"]) == ("Fail", "expected_user_mismatch")
+
+    unknown = await perform(on, items={"AuthenticateUser.In.Password.EHR": "x"})
+    assert unknown.status_code == 422
+    assert unknown.json()["ccowException"] == "UnknownItemName"
+
+    form = {"interface": "ContextAction", "method": "Perform", "suffixes": "EHR"}
+    form["idToken"] = on.simulator.identity.mint(KIM, AUDIENCE, nonce="by the form")
+    said = query_of("?" + (await on.engine.post("/ccow", data=form)).text)
+    assert said["outputNames"] == f"{STATUS}|{LOGON}|{NAME}"
+    assert said["outputValues"] == f"Pass|ksmith|{KIM.family}^{KIM.given}"
+
+    nobody = httpx.AsyncClient(base_url=on.broker.base_url)
+    async with nobody:
+        refused = await nobody.post("/v1/actions/AuthenticateUser", json={})
+    assert refused.status_code == 401
+    assert token not in on.broker.logs
 
 
 async def _brings_the_code_back(on: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import socket
 import tracemalloc
@@ -398,3 +399,54 @@ def test_a_misspelt_list_stops_the_start() -> None:
         Egress(allow=["10.0.0.1/8"])
     with pytest.raises(ValueError, match="is not an http or https origin"):
         Egress(origins=["localhost:9300"])
+
+
+@pytest.mark.parametrize(
+    ("url", "allow", "plain", "passes"),
+    [
+        ("http://127.0.0.1:9000/hook", "127.0.0.0/8", True, True),
+        ("http://[::1]:9000/hook", "::1/128", True, True),
+        ("http://127.0.0.1:9000/hook", "127.0.0.0/8", False, False),
+        ("http://127.0.0.1:9000/hook", "10.0.0.0/8", True, False),
+        ("http://10.0.0.1/hook", "10.0.0.0/8", True, False),
+        ("http://localhost:9000/hook", "127.0.0.0/8", True, False),
+        ("http://127.1:9000/hook", "127.0.0.0/8", True, False),
+        ("http://flows.example/hook", "127.0.0.0/8", True, False),
+        ("https://flows.example/hook", "127.0.0.0/8", True, True),
+    ],
+)
+async def test_this_machine_is_reached_without_tls_where_it_is_opened(
+    url: str, allow: str, plain: bool, passes: bool
+) -> None:
+    """Plain http goes to an address of this machine that the operator opened, for receivers of
+    webhooks alone; never to a name, which could come to mean another.
+    """
+    egress = Egress(allow=[allow], plain=plain)
+    if passes:
+        egress.check(url)
+    else:
+        with pytest.raises(HostRefused) as refused:
+            egress.check(url)
+        assert refused.value.provider_code == "plain-http-refused"
+    await egress.aclose()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 2 * BODY_LIMIT,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense",
+    ],
+    ids=["nothing", "too much", "cut"],
+)
+async def test_a_status_is_all_that_is_asked_for(answer: bytes) -> None:
+    """What follows the status may be long, cut or nonsense: it changes nothing."""
+
+    async def behave(writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+
+    async with peer(behave) as there:
+        egress = Egress(origins=[there.origin])
+        assert await egress.status(f"{there.origin}/hook", b"{}", headers={}) == 200
+        await egress.aclose()

@@ -8,13 +8,17 @@ from starlette.routing import Route
 
 from broker.domain.callers import Caller
 from broker.domain.errors import NotFound
-from broker.service.acting import ActionAnswer, ActionRequest
+from broker.service.acting import ActionAnswer, ActionRequest, topic
 from broker.service.authenticating import Authenticating
 from broker.web.access import Access
 from broker.web.api import body
 from broker.web.api.answers import json
+from broker.web.api.holding import unless_known
+from broker.web.repeating import Repeat
 
 LARGEST_COUPON = 2**63 - 1
+LOOK_S = 1.0
+"""Actions have no events (R87), so another replica's are seen by looking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,13 @@ class ActionsFace:
         """What this face serves, and the scope each of it needs."""
         route = self.access.route
         return [
-            route("POST", "/v1/actions/AuthenticateUser", "authenticate", self.perform),
+            route(
+                "POST",
+                "/v1/actions/AuthenticateUser",
+                "authenticate",
+                self.perform,
+                Repeat.TOLD_ONCE,
+            ),
             route("GET", "/v1/actions", "authenticate", self.discovery),
             route("GET", "/v1/actions/{coupon}", "authenticate", self.action),
         ]
@@ -38,16 +48,32 @@ class ActionsFace:
         return _answer(await self.authenticating.perform(caller, asked))
 
     async def action(self, request: Request, caller: Caller) -> Response:
-        coupon = request.path_params["coupon"]
-        if not (coupon.isascii() and coupon.isdigit() and int(coupon[:20]) <= LARGEST_COUPON):
-            raise NotFound()
-        code = request.query_params.get("code")
-        return _answer(await self.authenticating.get(caller, int(coupon), code))
+        of, coupon = self.authenticating, coupon_of(request.path_params["coupon"])
+        if (code := request.query_params.get("code")) is not None:
+            return _answer(await of.get(caller, coupon, code))
+        return await unless_known(
+            of.holding,
+            request,
+            caller,
+            topic(caller.project, coupon),
+            lambda: of.get(caller, coupon),
+            lambda answer: answer.action.version,
+            _answer,
+            look_s=LOOK_S,
+        )
 
     async def discovery(self, _: Request, caller: Caller) -> Response:
         return json(await self.authenticating.discovery(caller))
 
 
+def coupon_of(text: str) -> int:
+    """The coupon somebody names; NotFound where no action can have it."""
+    if not (text.isascii() and text.isdigit() and int(text[:20]) <= LARGEST_COUPON):
+        raise NotFound()
+    return int(text)
+
+
 def _answer(answer: ActionAnswer) -> Response:
     """200 for a verdict, a Fail too; 202 while a person has to sign in."""
-    return json(answer.rendered(), 202 if answer.is_pending else 200)
+    version = {"ETag": f'"{answer.action.version}"'}
+    return json(answer.rendered(), 202 if answer.is_pending else 200, version)

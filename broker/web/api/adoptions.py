@@ -35,7 +35,7 @@ class AdoptionsFace:
     async def adoptions(self, request: Request, caller: Caller) -> Response:
         cursor, limit = page_of(request)
         found = await self.adopting.detached(caller, after=cursor or "", limit=limit)
-        return page(found, limit, _shown, lambda user: user.id)
+        return page(request, found, limit, _shown, lambda user: user.id)
 
     async def tick(self, request: Request, caller: Caller) -> Response:
         """`users` null: everybody who is detached now."""

@@ -39,11 +39,22 @@ def nothing() -> Response:
 
 
 def page(
-    found: Sequence[T], limit: int, shown: Callable[[T], Any], place: Callable[[T], object]
+    request: Request,
+    found: Sequence[T],
+    limit: int,
+    shown: Callable[[T], Any],
+    place: Callable[[T], object],
 ) -> Response:
-    """A list, and the cursor behind its last line where there may be more."""
+    """A list, and the cursor behind its last line where there may be more, also as a Link to the
+    next page of just what was asked for (RFC 8288).
+    """
     more = str(place(found[-1])) if len(found) == limit else None
-    return json({"items": [shown(one) for one in found], "next_cursor": more})
+    headers = {}
+    if more is not None:
+        after = request.url.include_query_params(cursor=more)
+        headers["Link"] = f'<{after.path}?{after.query}>; rel="next"'
+    said = {"items": [shown(one) for one in found], "next_cursor": more}
+    return json(said, headers=headers)
 
 
 def bare(act: Callable[[Caller, str], Awaitable[T]], shown: Callable[[T], Any]) -> Answering:
@@ -92,6 +103,15 @@ def chosen(request: Request, name: str, kind: type[E]) -> list[E]:
     except ValueError:
         problem = Problem("", "not_a_choice", f"{name} is one of {', '.join(kind)}.")
         raise problem.alone(reason=f"unknown-{name}") from None
+
+
+def yes(request: Request, name: str) -> bool:
+    """Whether a list is narrowed by `name=true`; Invalid for any word but true and false."""
+    word = request.query_params.get(name, "false")
+    if word not in ("true", "false"):
+        problem = Problem("", "not_a_choice", f"{name} is true or false.")
+        raise problem.alone()
+    return word == "true"
 
 
 def condition(request: Request) -> int | None:

@@ -47,7 +47,7 @@ class AuthorizationsFace:
         cursor, limit = page_of(request)
         id = request.path_params["id"]
         found = await self.granting.page(caller, id, after=cursor or "", limit=limit)
-        return page(found, limit, Authorization.rendered, lambda one: one.token.user)
+        return page(request, found, limit, Authorization.rendered, lambda one: one.token.user)
 
     async def disconnect(self, request: Request, caller: Caller) -> Response:
         id, user = request.path_params["id"], request.path_params["user"]

@@ -1,5 +1,6 @@
 """Connectors: the wizard's steps and the life that follows, as JSON."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from broker.web.api.answers import NAME_NEEDED, condition, if_match, json, nothi
 from broker.web.api.links import shown as link_shown
 
 FORM = ("name", "description", "integration", "environment", "options", "fields", "keep_alive")
+COUNT = re.compile(r"\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,12 @@ class ConnectorsFace:
         with await body.read(request, "enabled", "policy") as said:
             enabled, policy = said.decided("enabled"), said.text_or_none("policy")
         changed = await self.connecting.user_authentication(
-            caller, id, enabled=enabled, policy=policy, version=version
+            caller,
+            id,
+            enabled=enabled,
+            policy=policy,
+            version=version,
+            confirmed=_count(request.query_params.get("confirm", "")),
         )
         return _shown(changed)
 
@@ -106,6 +113,11 @@ def _turned(act: Callable[..., Awaitable[ConnectorView]]) -> Answering:
         return _shown(await act(caller, id, version=version))
 
     return answer
+
+
+def _count(confirmed: str) -> int | None:
+    """How many steps the caller has seen waiting; None where it names no number."""
+    return int(confirmed) if COUNT.fullmatch(confirmed) else None
 
 
 def _form(said: Members) -> Said:

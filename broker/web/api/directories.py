@@ -24,6 +24,7 @@ from broker.web.api import body
 from broker.web.api.answers import NAME_NEEDED, condition, if_match, json, moment, nothing
 from broker.web.api.mappings import previewed
 from broker.web.api.runs import run_shown
+from broker.web.repeating import Repeat
 
 TOLERANCES = ("standard", "strict")
 WINDOW_S = 300
@@ -47,7 +48,7 @@ class DirectoriesFace:
         reads, writes = "directories:read", "directories:write"
         return [
             route("GET", "/v1/directories", reads, self.directories),
-            route("POST", "/v1/directories", writes, self.add),
+            route("POST", "/v1/directories", writes, self.add, Repeat.TOLD_ONCE),
             route("GET", "/v1/directories/{id}", reads, self.directory),
             route("PUT", "/v1/directories/{id}", writes, self.change),
             route("DELETE", "/v1/directories/{id}", writes, self.delete),
@@ -55,7 +56,7 @@ class DirectoriesFace:
             route("POST", "/v1/directories/{id}/enable", writes, self._turned(of.enable)),
             route("GET", "/v1/directories/{id}/schedule", reads, self.schedule),
             route("PUT", "/v1/directories/{id}/schedule", writes, self.reschedule),
-            route("POST", "/v1/directories/{id}/tokens", writes, self.add_token),
+            route("POST", "/v1/directories/{id}/tokens", writes, self.add_token, Repeat.TOLD_ONCE),
             route("DELETE", "/v1/directories/{id}/tokens/{token}", writes, self.revoke_token),
             route("POST", "/v1/directories/{id}/syncs", writes, self.sync),
         ]

@@ -2,22 +2,14 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
-import anyio.to_thread
-import orjson
-import yaml
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from broker import __version__
+from broker.web import contracts
 from broker.web.api.answers import json
-
-HERE = Path(__file__).resolve()
-CONTRACTS = (HERE.parents[2] / "openapi", HERE.parents[3] / "openapi")
-"""Beside the code in a wheel, beside the package in a checkout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +44,4 @@ class HealthFace:
 
 
 async def _contract(name: str) -> Response:
-    content = await anyio.to_thread.run_sync(_converted, name)
-    return Response(content, media_type="application/json")
-
-
-@cache
-def _converted(name: str) -> bytes:
-    """The contract as JSON; read once."""
-    file = next(folder / name for folder in CONTRACTS if (folder / name).is_file())
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return orjson.dumps(yaml.load(file.read_bytes(), loader))
+    return Response(await contracts.served(name), media_type="application/json")

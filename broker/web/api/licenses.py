@@ -53,7 +53,7 @@ class LicensesFace:
         found = await self.licensing.queue(
             caller.project, after=number_of(cursor) or 0, limit=limit
         )
-        return page(found, limit, _queued, lambda one: one.place)
+        return page(request, found, limit, _queued, lambda one: one.place)
 
     async def _shown(self, caller: Caller, licenses: Licenses) -> Response:
         exempt = await self.licensing.exempted(caller.project)

@@ -14,6 +14,7 @@ from broker.service.vouching import Vouching
 from broker.web.access import Access
 from broker.web.api import body
 from broker.web.api.answers import json, moment
+from broker.web.repeating import Repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,13 @@ class LinksFace:
         route = self.access.route
         return [
             route("POST", "/v1/links", "links:write", self.link),
-            route("POST", "/v1/connect-sessions", "sessions:write", self.connect_session),
+            route(
+                "POST",
+                "/v1/connect-sessions",
+                "sessions:write",
+                self.connect_session,
+                Repeat.TOLD_ONCE,
+            ),
         ]
 
     async def link(self, request: Request, caller: Caller) -> Response:

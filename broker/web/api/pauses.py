@@ -8,18 +8,27 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from broker.domain.callers import Caller
-from broker.domain.pauses import State
+from broker.domain.pauses import Pause, State
+from broker.service.holding import Holding
 from broker.service.pausing import Claim, Pausing, shown
+from broker.service.releasing import Chosen, Releasing
 from broker.web.access import Access
 from broker.web.api import body
-from broker.web.api.answers import bare, chosen, json, nothing, page, page_of
+from broker.web.api.answers import bare, chosen, json, nothing, page, page_of, yes
+from broker.web.api.holding import unless_known
+from broker.web.repeating import Repeat
+
+MOST = 200
+"""How many pauses may be named one by one: a page of the list."""
 
 
 @dataclass(frozen=True, slots=True)
 class PausesFace:
-    """The rows P, as far as a flow engine moves them."""
+    """The rows P, as far as a flow engine or an administrator moves them."""
 
     pausing: Pausing
+    releasing: Releasing
+    holding: Holding
     access: Access
 
     def routes(self) -> list[Route]:
@@ -27,8 +36,16 @@ class PausesFace:
         route, of = self.access.route, self.pausing
         return [
             route("GET", "/v1/pauses", "pauses:read", self.pauses),
+            route("POST", "/v1/pauses/end", None, self.end_many),
+            route("POST", "/v1/pauses/override", None, self.override_many),
             route("GET", "/v1/pauses/{id}", "pauses:read", self.pause),
-            route("POST", "/v1/pauses/{id}/claim", "pauses:write", bare(of.claim, Claim.rendered)),
+            route(
+                "POST",
+                "/v1/pauses/{id}/claim",
+                "pauses:write",
+                bare(of.claim, Claim.rendered),
+                Repeat.TOLD_ONCE,
+            ),
             route("POST", "/v1/pauses/{id}/result", "pauses:write", self.result),
             route("POST", "/v1/pauses/{id}/end", "pauses:write", bare(of.end, shown)),
             route("POST", "/v1/pauses/{id}/cancel", "pauses:write", bare(of.cancel, shown)),
@@ -36,19 +53,33 @@ class PausesFace:
         ]
 
     async def pauses(self, request: Request, caller: Caller) -> Response:
-        cursor, limit = page_of(request, "state", "user_id", "connector")
+        cursor, limit = page_of(request, "state", "user_id", "connector", "policy_changed")
         found = await self.pausing.page(
             caller,
             states=tuple(chosen(request, "state", State) or State),
             user=request.query_params.get("user_id"),
             connector=request.query_params.get("connector"),
+            policy_changed=yes(request, "policy_changed"),
             after=cursor or "",
             limit=limit,
         )
-        return page(found, limit, shown, lambda pause: pause.id)
+        return page(request, found, limit, shown, lambda pause: pause.id)
 
     async def pause(self, request: Request, caller: Caller) -> Response:
-        return json(shown(await self.pausing.get(caller, request.path_params["id"])))
+        id = request.path_params["id"]
+
+        async def read() -> Pause:
+            return await self.pausing.get(caller, id)
+
+        return await unless_known(
+            self.holding,
+            request,
+            caller,
+            (caller.project, id),
+            read,
+            lambda pause: pause.version,
+            lambda pause: json(shown(pause)),
+        )
 
     async def result(self, request: Request, caller: Caller) -> Response:
         with await body.read(request, "claim", "result") as said:
@@ -61,3 +92,20 @@ class PausesFace:
         with await body.read(request, "reason") as said:
             reason = said.text("reason")
         return json(shown(await self.pausing.override(caller, request.path_params["id"], reason)))
+
+    async def end_many(self, request: Request, caller: Caller) -> Response:
+        chosen, reason = await _many(request)
+        return json({"changed": await self.releasing.end(caller, chosen, reason)})
+
+    async def override_many(self, request: Request, caller: Caller) -> Response:
+        chosen, reason = await _many(request)
+        return json({"changed": await self.releasing.override(caller, chosen, reason)})
+
+
+async def _many(request: Request) -> tuple[Chosen, str]:
+    with await body.read(request, "connector", "pauses", "count", "reason") as said:
+        connector, ids = said.text_or_none("connector"), said.texts("pauses", limit=MOST)
+        if (connector is None) is (not ids):
+            said.wrong("pauses", "required", "Name either a connector or some pauses.")
+        count, reason = said.number_or_none("count", least=0), said.text("reason")
+    return Chosen(connector, ids, count), reason

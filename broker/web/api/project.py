@@ -9,6 +9,7 @@ from starlette.routing import Route
 from broker.domain.callers import Caller
 from broker.service.projects import UNSAID, Projects, SignIn
 from broker.service.reading import Members
+from broker.service.signing_in import callback
 from broker.web.access import Access
 from broker.web.api import body
 from broker.web.api.answers import condition, json
@@ -39,23 +40,32 @@ class ProjectFace:
                 "client_secret": {"has_value": found.oidc_secret is not None},
                 "claim": found.oidc_claim,
             }
-        suffixes = await self.projects.suffixes(caller.project)
-        shown = {"id": found.id, "name": found.name, "oidc": oidc, "suffixes": suffixes}
-        shown["fields"] = found.fields
+        shown = {
+            "id": found.id,
+            "name": found.name,
+            "redirect_uri": self.access.base_url + callback(found.id),
+            "oidc": oidc,
+            "suffixes": await self.projects.suffixes(caller.project),
+            "fields": found.fields,
+            "pause_limit_s": found.pause_limit_s,
+        }
         return json(shown, headers={"ETag": f'"{found.version}"'})
 
     async def change(self, request: Request, caller: Caller) -> Response:
         version = condition(request)
-        with await body.read(request, "oidc", "suffixes", "fields") as said:
+        with await body.read(request, "oidc", "suffixes", "fields", "pause_limit_s") as said:
             oidc, suffixes = said.inner_or_none("oidc"), said.texts("suffixes")
             fields = said.texts("fields")
             sign_in = None if oidc is None else _sign_in(oidc)
+            says = said.says("pause_limit_s")
+            limit_s = said.number_or_none("pause_limit_s", least=1) if says else UNSAID
         await self.projects.change(
             caller.project,
             by=caller.actor,
             sign_in=sign_in,
             suffixes=suffixes,
             fields=fields,
+            pause_limit_s=limit_s,
             version=version,
         )
         return await self.project(request, caller)

@@ -47,7 +47,7 @@ class RunsFace:
         found = await self.syncing.runs(
             caller.project, request.query_params.get("directory"), before=cursor, limit=limit
         )
-        return page(found, limit, run_shown, lambda run: run.id)
+        return page(request, found, limit, run_shown, lambda run: run.id)
 
     async def run(self, request: Request, caller: Caller) -> Response:
         return json(viewed(await self.syncing.run(caller.project, request.path_params["id"])))
@@ -65,7 +65,7 @@ class RunsFace:
             troubled=troubled == "1",
             result=next(iter(chosen(request, "result", Result)), None),
         )
-        return page(found, limit, lambda one: _record(*one), lambda one: one[0])
+        return page(request, found, limit, lambda one: _record(*one), lambda one: one[0])
 
     async def retry(self, request: Request, caller: Caller) -> Response:
         await body.nothing(request)

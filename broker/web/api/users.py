@@ -15,6 +15,7 @@ from broker.service.managing import Managing, Person
 from broker.web.access import Access
 from broker.web.api import body
 from broker.web.api.answers import bare, chosen, json, moment, nothing, page, page_of
+from broker.web.repeating import Repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,11 @@ class UsersFace:
             route("POST", "/v1/users/{id}/suspend", "users:admin", self.suspend),
             route("POST", "/v1/users/{id}/reinstate", "users:admin", bare(of.reinstate, shown)),
             route(
-                "POST", "/v1/users/{id}/invite", "users:admin", bare(self.inviting.invite, invited)
+                "POST",
+                "/v1/users/{id}/invite",
+                "users:admin",
+                bare(self.inviting.invite, invited),
+                Repeat.TOLD_ONCE,
             ),
             route("PUT", "/v1/users/{id}/license", None, self.license),
             route("PUT", "/v1/users/{id}/logons", "logons:write", self.logons),
@@ -54,7 +59,7 @@ class UsersFace:
             after=cursor or "",
             limit=limit,
         )
-        return page(found, limit, shown, lambda user: user.id)
+        return page(request, found, limit, shown, lambda user: user.id)
 
     async def user(self, request: Request, caller: Caller) -> Response:
         return json(whole(await self.managing.get(caller, request.path_params["id"])))

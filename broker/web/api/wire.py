@@ -3,13 +3,16 @@
 import json
 from collections.abc import Iterable
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
 from broker.web.errors import Malformed, TooLarge, WrongMediaType
 
 JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 LIMIT = 256 * 1024
+MOST_FIELDS = 1_000
 DEEPEST = 64
 
 
@@ -33,6 +36,17 @@ async def content(
     if headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
         raise WrongMediaType(f"Send the body as Content-Type: {media_type}.")
     return bytes(body)
+
+
+async def fields(request: Request, limit: int) -> list[tuple[str, str]]:
+    """The fields of a form (`application/x-www-form-urlencoded`), in their order; Malformed."""
+    body = await content(request, limit, needed=False, media_type=FORM)
+    try:
+        return parse_qsl(
+            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
+        )
+    except ValueError:
+        raise Malformed("The form cannot be read.") from None
 
 
 def _too_large(limit: int) -> TooLarge:

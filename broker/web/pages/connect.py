@@ -10,10 +10,11 @@ from starlette.routing import Route
 from broker.domain.callers import Caller
 from broker.domain.errors import Conflict, Forbidden, Invalid, NotFound, Unknown
 from broker.domain.links import Purpose
-from broker.service.authenticating import ActionPage, Authenticating
+from broker.service.authenticating import Authenticating
 from broker.service.authorizing import Authorizing
 from broker.service.callers import Callers
 from broker.service.completing import Completed
+from broker.service.proving import ActionPage
 from broker.service.signing_in import SigningIn
 from broker.service.vouching import Vouching
 from broker.web.access import Access, person
@@ -43,7 +44,7 @@ class ConnectPages:
             Route("/connect/{link}", self.go_on, methods=["POST"]),
             Route("/oauth/callback/{connector}", self.callback, methods=["GET"]),
             Route("/signin", self.sign_in, methods=["GET"]),
-            Route("/signin/callback", self.signed_in, methods=["GET"]),
+            Route("/signin/callback/{project}", self.signed_in, methods=["GET"]),
         ]
 
     async def session(self, request: Request) -> Response:
@@ -96,20 +97,29 @@ class ConnectPages:
             title=_title(completed),
             message=completed.message,
             ok=completed.ok,
+            connections=completed.purpose is Purpose.CONNECT,
         )
 
     async def sign_in(self, request: Request) -> Response:
-        """To the identity provider of the link's project, and from there back to the link."""
+        """To the identity provider of the link's project, and from there back to the link; without
+        a link to a project's, and from there to "my connections".
+        """
         browser = self.access.browser(request) or secrets.token_urlsafe(32)
-        link = request.query_params.get("link", "")
-        project = await self.vouching.project_of(link)
-        to = await self.signing_in.begin(project, f"/connect/{link}", browser)
+        if (link := request.query_params.get("link")) is not None:
+            project, back = await self.vouching.project_of(link), f"/connect/{link}"
+        else:
+            named = request.query_params.get("project")
+            project, back = await self.signing_in.project(named), "/connections"
+        to = await self.signing_in.begin(project, back, browser)
         return self.access.marked(redirect(to), browser)
 
     async def signed_in(self, request: Request) -> Response:
         """A sign-in is a login, and begins a session."""
         browser = self.access.browser(request) or ""
-        found = await self.signing_in.complete(_once(request), browser)
+        project = request.path_params["project"]
+        found = await self.signing_in.complete(project, _once(request), browser)
+        if (before := await self.access.session(request)) is not None:
+            await self.callers.sign_out(before)  # a cookie that somebody planted ends here
         if found.login.user.is_active:
             return self.access.signed_in(redirect(found.return_to), found.cookie)
         page = self.site.page(

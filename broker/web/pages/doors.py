@@ -1,6 +1,5 @@
-"""Ways in and out: the set-up link, signing out, what a problem means, the stylesheet."""
+"""Ways in and out: the set-up link, signing out, the stylesheet."""
 
-import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,7 +14,6 @@ from broker.web.access import Access
 from broker.web.pages.site import STATIC, Site, redirect
 
 TYPES = {"broker.css": "text/css; charset=utf-8", "broker.svg": "image/svg+xml"}
-WORD = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,6 @@ class DoorPages:
             Route("/setup/{secret}", self.setup, methods=["GET"]),
             Route("/setup/{secret}", self.use_setup, methods=["POST"]),
             Route("/signout", self.sign_out, methods=["POST"]),
-            Route("/problems/{word}", self.problem, methods=["GET"]),
             Route("/static/{name}", self.static, methods=["GET"]),
         ]
 
@@ -56,12 +53,6 @@ class DoorPages:
         if found is not None:
             await self.callers.sign_out(found)
         return self.access.signed_out(redirect("/"))
-
-    async def problem(self, request: Request) -> Response:
-        word = request.path_params["word"]
-        if not WORD.fullmatch(word):
-            raise NotFound()
-        return self.site.page("slug.html", word=word.replace("-", " ").capitalize())
 
     async def static(self, request: Request) -> Response:
         name = request.path_params["name"]

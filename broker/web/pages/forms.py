@@ -1,17 +1,12 @@
 """A form as a browser sends it, read as strictly as a body of `/v1` and by the same reader."""
 
-from urllib.parse import parse_qsl
-
 from starlette.requests import Request
 
 from broker.domain.errors import Problem
 from broker.service.reading import Members
-from broker.web.api.wire import content
-from broker.web.errors import Malformed
+from broker.web.api.wire import fields
 
 LIMIT = 64 * 1024
-MOST_FIELDS = 1_000
-MEDIA_TYPE = "application/x-www-form-urlencoded"
 TICKED = "yes"
 
 
@@ -31,7 +26,7 @@ async def read(
     """
     said: dict[str, object] = dict.fromkeys(ticks, False) | {name: [] for name in lists}
     members, seen = Members(said, ""), set[str]()
-    for name, value in _pairs(await content(request, LIMIT, needed=False, media_type=MEDIA_TYPE)):
+    for name, value in await fields(request, LIMIT):
         held = said.get(name)
         if isinstance(held, list):
             held.append(value)
@@ -61,15 +56,6 @@ def sentence(problem: Problem) -> str:
     """What is wrong with one field, to whoever typed it."""
     near = f" Did you mean {problem.did_you_mean}?" if problem.did_you_mean else ""
     return problem.detail + near
-
-
-def _pairs(body: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(
-            body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS
-        )
-    except ValueError:
-        raise Malformed("The form cannot be read.") from None
 
 
 def _is_number(text: str) -> bool:

@@ -51,15 +51,16 @@ class Site:
         *,
         goes_to: str | None = None,
         administrator: bool = False,
+        policy: str | None = None,
         **values: Any,
     ) -> Response:
         """A whole page. `goes_to` is where its form may end, by redirect: `outside` for a program,
-        whose own sign-in may lead on to any other.
+        whose own sign-in may lead on to any other. `policy` replaces that of pages without script.
         """
         shared = {"administrator": administrator, "notices": None, "section": "", "done": None}
         html = self._templates.get_template(template).render(shared | values)
-        policy = {"Content-Security-Policy": _policy(goes_to)}
-        return HTMLResponse(html, status, headers=self._headers | policy)
+        strict = {"Content-Security-Policy": policy or _policy(goes_to)}
+        return HTMLResponse(html, status, headers=self._headers | strict)
 
     def problem(self, request: Request, error: BrokerError, **values: Any) -> Response:
         """What went wrong, in words, and what to do; `values` as for `page`."""

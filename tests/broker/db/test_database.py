@@ -115,6 +115,40 @@ async def test_a_read_is_one_snapshot_and_leaves_room_for_others(db: Database) -
     assert await reading == ([], [])
 
 
+async def test_a_write_on_a_snapshot_sees_one_moment(db: Database) -> None:
+    """What another commits meanwhile is not there for such a unit, unless it writes over it: then
+    it begins again, so no update is lost.
+    """
+    await db.write(keep, "count", value=b"0")
+    begun, other_is_done = threading.Event(), threading.Event()
+    seen: list[tuple[list[str], list[str]]] = []
+
+    def slowly(tx: Transaction, name: str) -> int:
+        before = names(tx)
+        begun.set()
+        if tx.for_update:  # SQLite's writer keeps everybody else out
+            other_is_done.wait(10)
+        seen.append((before, names(tx)))
+        return add_one(tx, name)
+
+    async def beside(name: str, *, writes: str) -> int:
+        begun.clear()
+        other_is_done.clear()
+        slow = asyncio.create_task(db.write_on_snapshot(slowly, name))
+        await asyncio.to_thread(begun.wait)
+        await db.write(keep, writes)
+        await db.write(add_one, "count")
+        other_is_done.set()
+        return await slow
+
+    await db.write(keep, "mine", value=b"0")
+    assert await beside("mine", writes="a") == 1
+    assert len(seen) == 1
+    await beside("count", writes="b")
+    assert all(before == after for before, after in seen)
+    assert await db.write(add_one, "count") == 4
+
+
 async def test_the_time_of_a_transaction_is_the_clock_handed_in(
     db: Database, clock: MovableClock
 ) -> None:

@@ -110,7 +110,7 @@ async def test_synchronous_is_full_and_the_journal_is_wal(path: Path) -> None:
 
     def pragmas(tx: Transaction) -> list[object]:
         rows = [tx.find(f"PRAGMA {n}") for n in ("synchronous", "journal_mode", "foreign_keys")]
-        return [row and next(iter(row)) for row in rows]
+        return [row and next(iter(row.values())) for row in rows]
 
     assert await db.write(pragmas) == [2, "wal", 1]
     await db.close()

@@ -267,6 +267,20 @@ def test_every_other_pair_is_refused(state: State, event: Event) -> None:
         happen(action(state), event)
 
 
+@given(passed=st.booleans(), asked=st.booleans())
+def test_safety_8_what_ended_never_passes(passed: bool, asked: bool) -> None:
+    """Safety 8, R94, R96: an action whose person had to go is a Fail with the logon that was known
+    or expected, whether it had been answered or not; any other says what was judged.
+    """
+    verdict = judge(expect("ksmith"), [], KEVIN) if passed else None
+    held = expect("ksmith") if asked else ()
+    ended = replace(action(State.EXPIRED), expected=held, verdict=verdict)
+    assert ended.answer is not None
+    echo = {f"{LOGON}.SmartFlows": "ksmith"} if passed or asked else {}
+    assert (ended.answer.items, ended.answer.reason) == ({STATUS: "Fail"} | echo, "user_not_active")
+    assert replace(ended, state=State.DONE).answer == verdict
+
+
 def test_proof_and_answer_bring_what_they_must() -> None:
     """Proof without a person, or an answer without its verdict, is our own mistake."""
     with pytest.raises(ValueError, match="names the person"):

@@ -11,6 +11,9 @@ import pytest
 
 from broker.domain.connectors import Policy
 from broker.domain.steps import (
+    TABLE,
+    WALLS,
+    WARNINGS,
     ConnectorUser,
     Decision,
     Facts,
@@ -20,6 +23,7 @@ from broker.domain.steps import (
     Token,
     decide,
     released,
+    walk,
 )
 
 RUN, ASK, WAIT, PAUSE, ERROR = Outcome
@@ -236,6 +240,28 @@ def test_every_question_has_exactly_one_row() -> None:
             assert decision.row == ("F20" if facts.ran_as_user else willing.row)
 
 
+def test_the_walk_is_the_answer() -> None:
+    """What explains an answer is what answers: rows in the order of the wall, each asked once, up
+    to the one that fits; then the walls before the connector user, where that is whom it says.
+    """
+    for facts, decision in SEEN:
+        walked = list(walk(facts))
+        rows = [row for row, _ in walked]
+        table = [row for row in rows if row in TABLE]
+        assert rows == list(TABLE[: len(table)]) + list(WALLS[: len(rows) - len(table)])
+        fitting = [row for row, fits in walked if fits]
+        assert fitting[-1].decision == decision
+        assert fitting[0] is table[-1]
+        assert len(fitting) == 1 + (fitting[-1] in WALLS)
+        assert (len(rows) > len(table)) is (fitting[0].decision.identity is CONNECTOR)
+
+
+def test_each_row_that_warns_has_one_text() -> None:
+    """R13: a line that kept its row and the code of its warning can be shown in full."""
+    warned = {(decision.row, decision.warning) for _, decision in SEEN if decision.warning}
+    assert warned == set(WARNINGS.items())
+
+
 def test_what_is_not_said_is_none() -> None:
     """F1: facts nobody gave stand for no connector, no person and no token, so nothing runs."""
     assert decide(Facts()).row == "F1"
@@ -342,7 +368,7 @@ def test_p12_a_released_pause_runs_as_the_connector_user() -> None:
     assert decision.message is None
 
 
-WALLS = [
+STANDING = [
     ("F1", {"connector_available": False}),
     ("F2", {"subject": Subject.SUSPENDED}),
     ("F2", {"subject": Subject.INVITED}),
@@ -352,7 +378,7 @@ WALLS = [
 ]
 
 
-@pytest.mark.parametrize(("row", "facts"), WALLS, ids=[row for row, _ in WALLS])
+@pytest.mark.parametrize(("row", "facts"), STANDING, ids=[row for row, _ in STANDING])
 def test_p12_the_same_walls_stand(row: str, facts: dict[str, Any]) -> None:
     """P12: an administrator releases nobody who is suspended, and no connector that is gone."""
     decision: Decision = released(unattended(PAUSING, **facts))

@@ -40,29 +40,46 @@ def test_empty_components_at_the_end_are_dropped(profile: Profile, written: str)
 
 @pytest.mark.parametrize(
     ("family", "written"),
-    [("Smith^Jones", r"Smith\S\Jones"), ("A&B", r"A\T\B"), ("a~b|c\\d", r"a\R\b\F\c\E\d")],
+    [
+        *(("Smith^Jones", r"Smith\S\Jones"), ("A&B", r"A\T\B"), ("a~b|c\\d", r"a\R\b\F\c\E\d")),
+        ("Smith\r\nPID|1", r"Smith\X0D\\X0A\PID\F\1"),
+    ],
 )
 def test_delimiters_in_a_name_are_escaped(family: str, written: str) -> None:
-    """R98: names with `^` and `&` keep them, as HL7 v2.5 section 2.7.1 says."""
+    """R98: names with `^` and `&` keep them, as HL7 v2.5 section 2.7.1 says; one with the end of a
+    line in it begins no segment.
+    """
     assert xpn.written(Profile("k", family_name=family)) == written
 
 
-name = st.text(st.characters(categories=("L", "Zs"), include_characters="^&~\\|'-"), max_size=12)
+LETTERS = st.characters(categories=("L", "Zs"), include_characters="^&~\\|'-")
+names = st.tuples(*[st.text(LETTERS, max_size=12)] * 5)
+lines = st.tuples(*[st.text(LETTERS | st.sampled_from("\r\n"), max_size=12)] * 5)
+Five = tuple[str, str, str, str, str]
 
 
-@given(family=name, given_name=name, middle=name)
-def test_hl7apy_reads_what_was_written(family: str, given_name: str, middle: str) -> None:
-    """R98: an HL7 parser finds the same components, each once unescaped."""
-    text = xpn.written(Profile("k", family_name=family, given_name=given_name, middle_name=middle))
+def written(said: Five) -> str:
+    """The XPN of these five parts."""
+    family, given, middle, suffix, prefix = said
+    return xpn.written(Profile("k", "", given, family, middle, prefix=prefix, suffix=suffix))
+
+
+@given(names)
+def test_hl7apy_reads_what_was_written(said: Five) -> None:
+    """R98: an HL7 parser finds the same five components, each once unescaped."""
     field = Field("PID_5", version="2.5")
-    field.value = text
+    field.value = written(said)
     # hl7apy names the components of XPN; it leaves escapes as they are.
-    found = [field.xpn_1.to_er7(), field.xpn_2.to_er7(), field.xpn_3.to_er7()]
-    assert [unescaped(component) for component in found] == [
-        family.strip(),
-        given_name.strip(),
-        middle.strip(),
-    ]
+    found = [getattr(field, f"xpn_{place}").to_er7() for place in range(1, 6)]
+    assert [unescaped(component) for component in found] == [part.strip() for part in said]
+
+
+@given(lines)
+def test_a_written_name_is_read_back(said: Five) -> None:
+    """R98: what a directory sends as XPN has the parts it was written from, and is one line."""
+    text = written(said)
+    assert not {"\r", "\n"} & set(text)
+    assert list(xpn.parts(text).values()) == [part.strip() for part in said]
 
 
 def unescaped(text: str) -> str:

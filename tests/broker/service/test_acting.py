@@ -72,6 +72,7 @@ def test_unknown_items(item: str) -> None:
         ({"item": {}}, "/item unknown_field items"),
         ({"items": []}, "/items not_an_object"),
         ({"items": {EHR: 7}}, f"/items/{EHR} not_text"),
+        ({"items": {f"{EHR}{n}": "" for n in range(51)}}, "/items too_many"),
         ({"evidence": "id_token"}, "/evidence not_an_object"),
         ({"evidence": {"type": "session"}}, "/evidence/type not_a_choice"),
         ({"evidence": {"type": "id_tokn", "value": "x"}}, "/evidence/type not_a_choice id_token"),

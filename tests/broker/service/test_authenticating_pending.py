@@ -52,6 +52,7 @@ async def test_pending_until_the_code_is_brought(at: World, engine: Caller) -> N
     assert shown == {
         "actionCoupon": answer.action.coupon,
         "status": "pending",
+        "version": 1,
         "authorization_url": answer.url,
         "expires_at": shown["expires_at"],
     }
@@ -210,15 +211,18 @@ async def test_nothing_stays_as_context(at: World, engine: Caller) -> None:
 
 
 async def test_suspended_before_the_code_came(at: World, engine: Caller) -> None:
-    """Safety 8: a person who is suspended before the asker brings the code completes nothing."""
+    """Safety 8, R94, R96: a person who is suspended before the asker brings the code completes
+    nothing; the answer is a Fail with what was expected, signed like any other.
+    """
     user = await known(at, held={"EHR": "ksmith"})
     answer = await at.authenticating.perform(engine, asked(return_url=RETURN_URL))
     proof = await at.authenticating.prove(link_of(answer), await at.session(user))
     [code] = parse_qs(urlsplit(proof.return_url or "").query)["code"]
     await at.db.write(actions.end_all, at.project, user.id)
     over = await at.authenticating.get(engine, answer.action.coupon, code)
-    assert over.rendered()["status"] == "expired"
-    assert over.action.verdict is None
+    assert over.rendered()["items"] == {STATUS: "Fail", logon("EHR"): "ksmith"}
+    assert over.rendered()["reason"] == "user_not_active"
+    assert over.signature
 
 
 async def test_waits_for_nobody(at: World, engine: Caller) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -311,7 +312,7 @@ async def test_a_wrong_account_leaves_pauses_waiting(world: Outside) -> None:
 async def test_fewer_scopes_leave_pauses_waiting(world: Outside) -> None:
     """K15, P3: scopes that were not granted are named; the next link asks for all of them again."""
     id, user = await world.connector(), await world.person()
-    await pause(world, id, user)
+    await pause(world, id, user, scopes=("chatter_api",))
     link, caller = await world.link(user, id, scopes=("chatter_api",)), await world.session(user)
     answer = await world.sent(link, caller, KIM, grants="api id refresh_token")
     assert (await world.bring(answer, caller)).ok
@@ -461,7 +462,7 @@ async def security(world: Outside) -> list[str]:
     return [row["detail"].split('"')[3] for row in acts]
 
 
-async def pause(world: Outside, connector_id: str, user: User) -> str:
+async def pause(world: Outside, connector_id: str, user: User, **more: Any) -> str:
     """A step of that person that waits for that connector."""
     made = Pause(
         id=ids.new("pse"),
@@ -475,6 +476,7 @@ async def pause(world: Outside, connector_id: str, user: User) -> str:
         state=PauseState.WAITING,
         created_at=0,
         changed_at=0,
+        **more,
     )
 
     def opening(tx: Transaction) -> None:

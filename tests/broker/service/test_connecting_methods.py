@@ -10,9 +10,12 @@ import pytest
 from broker.domain.connectors import State
 from broker.domain.errors import Conflict, Forbidden, Invalid, Unavailable, Unconfirmed
 from broker.domain.links import Link
+from broker.domain.pauses import Pause, RunAs
+from broker.domain.pauses import State as PauseState
 from broker.domain.tokens import State as TokenState
 from broker.service.forms import Said
 from broker.service.views import ConnectorView
+from broker.store import pauses
 from providers.egress import Egress
 from providers.places import bound_by
 from providers.registry import Registry
@@ -207,6 +210,40 @@ async def test_safety_21_people_are_let_go_only_where_that_is_confirmed(world: O
         "SELECT detail FROM audit WHERE action = 'connector.user-authentication' ORDER BY n"
     )
     assert '"enabled":false,"enabled_before":true' in rows[-1]["detail"]
+
+
+async def test_p14_what_waits_is_released_with_the_method_once_counted(world: Outside) -> None:
+    """P14, safety 21: where nobody can authenticate themselves any more, the confirmation says how
+    many steps wait; they may run as the connector user then, as the audit says of each.
+    """
+    id = await world.connected(await kinds.draft(world, kinds.sharepoint_online(world)))
+    await switched(world, id, on=True)
+    waiting = Pause(
+        id="pse_1",
+        project=world.project,
+        key="key_1",
+        decision="dec_1",
+        connector=id,
+        user="usr_1",
+        execution="r-1",
+        step="s1",
+        state=PauseState.WAITING,
+        created_at=0,
+        changed_at=0,
+    )
+    await world.db.write(pauses.insert, waiting)
+    for confirmed in (OFF, f"{OFF}:2"):
+        with pytest.raises(Unconfirmed) as asked:
+            await configured(world, id, integration="app_only", confirmed=confirmed)
+        would = asked.value.more["would"]
+        assert isinstance(would, dict)
+        assert would["waiting"] == 1
+        assert f"?confirm={OFF}:1." in (asked.value.next or "")
+    assert await world.db.read(pauses.get, world.project, "pse_1") == waiting
+    await configured(world, id, integration="app_only", confirmed=f"{OFF}:1")
+    released = await world.db.read(pauses.get, world.project, "pse_1")
+    assert (released.state, released.run_as) == (PauseState.READY, RunAs.CONNECTOR)
+    assert await world.rows("SELECT id FROM audit WHERE action = 'pause.released'")
 
 
 async def test_people_keep_their_grants_where_they_sign_in_as_before(world: Outside) -> None:

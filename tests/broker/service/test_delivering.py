@@ -391,6 +391,7 @@ async def test_a_flow_needs_you(scene: Scene, at: World, post: Post, clock: Mova
     assert letter["Subject"] == "A flow needs you at Salesforce"
     for words in (text_of(letter), html_of(letter)):
         assert f"{BASE_URL}/connect/{link['id']}" in words
+        assert f"{BASE_URL}/connections?project={at.project}" in words
     clock.advance(DAY)
     await scene.wait(step="s5")
     await scene.sign_in()

@@ -117,7 +117,7 @@ async def test_whoever_leaves_makes_room_for_whoever_waited_longest(
     events = await house.rows(
         "SELECT data FROM events WHERE project_id = :project AND type = 'user.activated' ORDER BY n"
     )
-    assert orjson.loads(events[-1]["data"]) == {"user": first, "row": "U6", "cause": "queue"}
+    assert orjson.loads(events[-1]["data"]) == {"user_id": first, "row": "U6", "cause": "queue"}
 
 
 async def test_a_manual_queue_waits_for_an_administrator(house: House, push: Pusher) -> None:

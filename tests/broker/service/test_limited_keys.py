@@ -35,6 +35,7 @@ VERBS: dict[str, Verb] = {
     "authorize": lambda world, caller, id: world.connecting.authorize(caller, id),
     "disable": lambda world, caller, id: world.connecting.disable(caller, id),
     "enable": lambda world, caller, id: world.connecting.enable(caller, id),
+    "affected": lambda world, caller, id: world.connecting.affected(caller, id),
     "delete": lambda world, caller, id: world.connecting.delete(caller, id, "Salesforce"),
     "disconnect": lambda world, caller, id: Granting(world.db).disconnect(caller, id, "usr_any"),
     "import": lambda world, caller, id: Importing(world.db, world.vault).grants(

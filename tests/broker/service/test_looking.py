@@ -9,6 +9,7 @@ from broker.domain.connectors import State as ConnectorState
 from broker.domain.errors import NotFound
 from broker.domain.steps import Outcome
 from broker.domain.users import Status, SuspendedBy
+from broker.service.reporting import Reporting
 from broker.store import logons
 from tests.stepping import END, KIM, World, asked
 
@@ -108,7 +109,7 @@ async def test_person_of_another_project(at: World) -> None:
     request = asked({"user_id": user.id}, connector=connector.id, attempt=2)
     assert (await other.resolving.resolve(caller, request)).decision.row == "F1"
     with pytest.raises(NotFound):
-        await other.resolving.decision(caller, mine.decision_id)
+        await Reporting(other.db).decision(caller, mine.decision_id)
 
 
 async def test_missing_scopes(at: World) -> None:

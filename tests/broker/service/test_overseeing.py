@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from broker.db.database import Database
 from broker.domain.clock import DAY
+from broker.domain.webhooks import State
 from broker.service.overseeing import Overseeing
 from broker.service.removing import Removing
+from broker.store import webhooks
+from tests.broker.service.calling import office, outward
 from tests.pushing import calling, house
 from tests.watching import Watched, scans
 
@@ -41,6 +44,27 @@ async def test_detached_people_with_their_deadline(db: Database) -> None:
     assert notices.detached is not None
     assert notices.detached.count == 2
     assert notices.detached_until == notices.detached.since + 30 * DAY
+
+
+async def test_webhooks_that_nothing_is_sent_to(db: Database) -> None:
+    """After 50 failures, or a 410, administrators see the webhook above every page until somebody
+    enables it; those of another project are not told of.
+    """
+    here, other = await office(db, egress := outward()), await office(db, egress, "other")
+    (first, _), (second, _), _ = [await here.hook("https://flows.acme.example") for _ in range(3)]
+    off = (
+        first.turned(State.PAUSED, 1, "status-500"),
+        second.turned(State.DISABLED, 1, "status-410"),
+    )
+    for each in off:
+        await db.write(webhooks.change, each)
+    overseeing = Overseeing(db, delivers=True)
+    assert list((await overseeing.notices(here.project)).stopped) == [*off]
+    assert list((await overseeing.notices(other.project)).stopped) == []
+    for each in off:
+        await here.webhooks.enable(here.caller, each.id)
+    assert list((await overseeing.notices(here.project)).stopped) == []
+    await egress.aclose()
 
 
 async def test_it_costs_no_look_at_everybody(db: Database) -> None:

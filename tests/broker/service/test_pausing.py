@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from broker.db.database import Transaction
+from broker.demo.grants import App
 from broker.domain.clock import MINUTE, SECOND
 from broker.domain.connectors import Policy
+from broker.domain.connectors import State as ConnectorState
 from broker.domain.errors import Conflict, Forbidden
-from broker.domain.pauses import State
+from broker.domain.pauses import Pause, State
 from broker.service.answering import Wait
 from broker.service.pausing import shown
-from broker.store import pauses
+from broker.store import connectors, pauses, rows
 from tests.clocks import MovableClock
 from tests.scene import Scene
-from tests.stepping import DEAD, KIM, LATER, PAUSE, World, asked, on
+from tests.stepping import CLIENT, DEAD, KIM, LATER, PAUSE, World, asked, on
 
 
 async def test_waiting_and_resumed(scene: Scene, at: World) -> None:
@@ -29,6 +32,7 @@ async def test_waiting_and_resumed(scene: Scene, at: World) -> None:
         "user_id": scene.user.id,
         "connector": scene.connector.id,
         "decision_id": pause.decision,
+        "run_as": "user",
         "cycles": 0,
         "since": shown(pause)["since"],
         "expires_at": None,
@@ -196,6 +200,76 @@ async def test_override(scene: Scene, at: World) -> None:
     assert (claim.answer.decision.row, claim.answer.decision.identity) == ("P12", "connector")
     assert await at.works(claim.rendered()["decision"]["credential"])
     assert await at.rows("SELECT * FROM audit WHERE action = 'pause.overridden'")
+
+
+async def test_a_connector_in_trouble_is_nobodys_fault(scene: Scene, at: World) -> None:
+    """P4, K8: while only an administrator can help, a claim is told so and the pause stays ready;
+    nobody is asked to sign in again, and no cycle is counted (P6).
+    """
+    pause = await scene.wait()
+    await scene.sign_in()
+    await at.setting(scene.connector, state=ConnectorState.NEEDS_ADMIN)
+    claim = await scene.claim(pause)
+    assert (claim.token, claim.answer.decision.status) == (None, "connector-unavailable")
+    now = await scene.now(pause)
+    assert (now.state, now.cycles, now.version) == (State.READY, 0, 2)
+    await at.setting(scene.connector, state=ConnectorState.CONNECTED)
+    assert (await scene.claim(pause)).answer.decision.row == "F6"
+
+
+async def test_an_override_outlasts_the_connector_users_trouble(scene: Scene, at: World) -> None:
+    """P12, F18a: released while the connector user is dead, it waits for them, still released."""
+    await at.connect(scene.connector, None, **DEAD)
+    pause = await scene.wait()
+    await at.pausing.override(await at.administrator(), pause.id, "on leave")
+    claim = await scene.claim(pause)
+    assert (claim.token, claim.answer.decision.status) == (None, "connector-user-unavailable")
+    await at.connect(scene.connector, None)
+    assert (await scene.claim(pause)).answer.decision.row == "P12"
+
+
+async def test_ten_thousand_wait_through_a_rotation(scene: Scene, at: World) -> None:
+    """c.4, K8: a secret that was rotated at the program moves none of those who wait; one sign-in
+    later readies its own person's alone.
+    """
+    mine = await scene.wait()
+    await at.db.write(crowd, mine, 10_000)
+    versions = "SELECT count(*) AS waiting FROM pauses WHERE state = 'waiting' AND version = 1"
+    await at.connect(scene.connector, scene.user, expires_at=0)
+    at.simulator.salesforce.apps[CLIENT] = App(CLIENT, "another secret")
+    answer = await at.resolving.resolve(scene.engine, asked({"user_name": KIM}, step="next"))
+    assert answer.decision.row == "F1"
+    now = await at.db.read(connectors.get, at.project, scene.connector.id)
+    assert now.state is ConnectorState.NEEDS_ADMIN
+    assert await at.pausing.recover() == 0
+    assert await at.rows(versions) == [{"waiting": 10_001}]
+    assert [pause.id for pause in await scene.sign_in()] == [mine.id]
+    assert await at.rows(versions) == [{"waiting": 10_000}]
+
+
+def crowd(tx: Transaction, like: Pause, many: int) -> None:
+    """So many steps of as many people wait beside this one."""
+    for batch in rows.chunks(range(many)):
+        values = [{"id": f"pse_{n:06}", "user": f"usr_{n:06}", "step": f"x{n}"} for n in batch]
+        lines, named = rows.valued(
+            "({id}, :project, :key, :decision, :connector, {user}, 'r-0', {step}, 'waiting',"
+            " 'user', 0, 1, :at, :at)",
+            values,
+        )
+        tx.run(
+            f"""
+            INSERT INTO pauses (id, project_id, key_id, decision_id, connector_id, user_id,
+                                execution, step, state, run_as, cycles, version, created_at,
+                                changed_at)
+            VALUES {lines}
+            """,
+            project=like.project,
+            key=like.key,
+            decision=like.decision,
+            connector=like.connector,
+            at=like.created_at,
+            **named,
+        )
 
 
 async def test_failed_result_after_a_newer_sign_in(scene: Scene, at: World) -> None:

@@ -14,7 +14,7 @@ from broker.domain.pauses import State
 from broker.service.pausing import Claim
 from tests.clocks import MovableClock
 from tests.scene import Scene
-from tests.stepping import World
+from tests.stepping import KIM, PAUSE, World, asked
 
 
 async def test_exactly_one_claims(scene: Scene, at: World) -> None:
@@ -58,6 +58,30 @@ async def test_scopes(scene: Scene, at: World) -> None:
         await at.pausing.claim(reader, pause.id)
     with pytest.raises(Forbidden):
         await at.pausing.get(writer, pause.id)
+
+
+async def test_a_limited_key_sees_its_own_connectors(scene: Scene, at: World) -> None:
+    """Safety 22: a key that is limited to other connectors neither reads nor lists what waits here,
+    and claims nothing it asked for before it was limited.
+    """
+    other = await at.connector("Second", **PAUSE)
+    mine = await scene.wait()
+    request = asked({"user_name": KIM}, connector="second", step="x")
+    theirs = (await at.resolving.resolve(scene.engine, request)).pause
+    assert theirs is not None
+    limited = await at.key(connectors=[" salesFORCE"])
+    assert (await at.pausing.get(limited, mine.id)).id == mine.id
+    assert [pause.id for pause in await at.pausing.page(limited)] == [mine.id]
+    with pytest.raises(Forbidden) as refused:
+        await at.pausing.get(limited, theirs.id)
+    assert refused.value.reason == "connector-not-allowed"
+    both = await at.key(connectors=["Salesforce", "Second"])
+    assert len(await at.pausing.page(both, connector=other.id)) == 1
+    await scene.sign_in(other, as_user=KIM)
+    narrowed = "UPDATE api_keys SET connectors = :only WHERE id = :id"
+    await at.db.write(lambda tx: tx.run(narrowed, only='["Salesforce"]', id=scene.engine.id))
+    with pytest.raises(Forbidden):
+        await scene.claim(theirs)
 
 
 async def test_revoked_key_claims_nothing(scene: Scene, at: World) -> None:

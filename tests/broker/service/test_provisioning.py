@@ -44,7 +44,7 @@ async def test_a_pushed_person_is_invited_once_and_holds_nothing(
     assert epochs == [{"epoch": 1}]
     assert letters == [{"once": f"invitation:{person.id}:1"}]
     events = await house.rows("SELECT type, data FROM events WHERE project_id = :project")
-    assert [(e["type"], orjson.loads(e["data"])["user"]) for e in events] == [
+    assert [(e["type"], orjson.loads(e["data"])["user_id"]) for e in events] == [
         ("user.invited", person.id)
     ]
     assert (await house.licensing.state(house.project)).held == 0

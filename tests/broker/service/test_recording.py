@@ -21,4 +21,6 @@ async def test_warning_reaches_the_panel(at: World) -> None:
         "step_id": "s4",
     }
     [event] = await at.rows("SELECT * FROM events WHERE type = 'decision.warning'")
-    assert orjson.loads(event["data"]) == answer["warning"] | {"decision_id": answer["decision_id"]}
+    [row] = await at.rows("SELECT id FROM connectors")
+    told = {"decision_id": answer["decision_id"], "connector": row["id"]}
+    assert orjson.loads(event["data"]) == answer["warning"] | told

@@ -13,6 +13,7 @@ from broker.service import retaining
 from broker.service.retaining import Retaining
 from broker.store import jobs
 from tests import pushing
+from tests.broker.service.calling import office, outward
 from tests.clocks import MovableClock
 from tests.pushing import USER, House, Pusher
 from tests.running import Runner
@@ -103,6 +104,32 @@ async def test_each_kind_has_its_days(
     clock.advance(2 * DAY)
     await Retaining(house.db).sweep()
     assert await rows() == (newer, 1)
+
+
+async def test_what_webhooks_were_told_goes_with_its_events(
+    db: Database, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deliveries go after 30 days as events do, those of a deleted webhook too; a secret that was
+    rotated out is erased once it signs no more.
+    """
+    monkeypatch.setattr(retaining, "AT_ONCE", 2)
+    at = await office(db, egress := outward())
+    hooks = [await at.hook("https://flows.acme.example") for _ in range(2)]
+    await at.webhooks.rotate(at.caller, hooks[0][0].id)
+    await at.happen(*["user.invited"] * 5)
+    await at.publishing.publish()
+    clock.advance(DAY + HOUR)
+    await at.happen("user.invited")
+    await at.publishing.publish()
+    kept = "SELECT (SELECT count(*) FROM events) AS events, count(*) AS deliveries FROM deliveries"
+    for days, left in ((0, (6, 12)), (29, (1, 2)), (2, (0, 0))):
+        clock.advance(days * DAY)
+        await Retaining(db).sweep()
+        (row,) = await db.read(lambda tx: tx.all(kept))
+        assert (row["events"], row["deliveries"]) == left
+        assert (await at.now(hooks[0][0])).old_secret is None
+    assert (await at.now(hooks[0][0])).secret is not None
+    await egress.aclose()
 
 
 async def test_decisions_go_with_their_lines(house: House) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -22,30 +23,56 @@ from broker.domain.steps import Token
 from broker.domain.tokens import State
 from broker.domain.users import User
 from broker.service.authorizing import Authorizing
+from broker.service.calling import Calling
+from broker.service.holding import Holding
 from broker.service.licensing import Licensing
 from broker.service.programs import Programs
 from broker.service.projects import Projects, SignIn
+from broker.service.publishing import Publishing
 from broker.service.revoking import Revoking
 from broker.service.sealing import AT_ONCE, KEPT, NO_KEY, Kept, Sealing
 from broker.service.signing import Signing, canonical
-from broker.service.signing_in import CALLBACK, SigningIn
+from broker.service.signing_in import SigningIn, callback
 from broker.service.sources import Sources
 from broker.service.vault import Vault
+from broker.service.webhooks import Webhooks
 from broker.store import directories, jobs, sealed, tokens
 from providers.egress import Egress
 from providers.oidc import Issuers
 from providers.sources.registry import Sources as Kinds
+from tests.broker.service.calling import outward
 from tests.broker.service.outside import KEYS, PUBLIC_URL, Answer, Outside
 from tests.canaries import planted
 from tests.detached import is_signed
 from tests.pulling import TOKEN, read_from
 from tests.pushing import house
+from tests.receiving import Message, Receiver, receiving
 
 NEW = {"k2": b"2" * 32}
 OLD, BOTH, ONLY = Seal(KEYS), Seal(NEW | KEYS), Seal(NEW)
 BROWSER = "the-browser"
 OIDC_SECRET = planted("oidc")
 SAID: dict[str, object] = {"actionCoupon": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A webhook with two secrets, and whoever calls its receiver under the new key."""
+
+    receiver: Receiver
+    webhooks: Webhooks
+    calling: Calling
+    id: str
+    secrets: tuple[str, str]
+
+    async def pinged(self, caller: Caller) -> Message:
+        """What the receiver hears."""
+        await self.webhooks.ping(caller, self.id)
+        await Publishing(self.calling.db, Holding(self.calling.db)).publish()
+        await self.calling.begin()
+        await asyncio.gather(*self.calling.lines.busy.values())
+        (message,) = self.receiver.heard
+        return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +87,7 @@ class Filled:
     callback: Answer
     signed_in: dict[str, str]
     directory: Directory
+    told: Told
 
     def signing_in(self, seal: Seal) -> SigningIn:
         """The sign-in of a process with these keys."""
@@ -85,8 +113,8 @@ async def filled(world: Outside) -> AsyncIterator[Filled]:
     await db.write(tokens.drop_all, world.project, gone.id, "deprovision")
     session = await world.session(late)
     link = await world.link(late, connector)
-    callback = await world.sent(link, session, PEOPLE[2].user_name)
-    identity.register(Client("broker", OIDC_SECRET, {PUBLIC_URL + CALLBACK}))
+    came = await world.sent(link, session, PEOPLE[2].user_name)
+    identity.register(Client("broker", OIDC_SECRET, {PUBLIC_URL + callback(world.project)}))
     said = SignIn(identity.issuer, "broker", OIDC_SECRET, "sub=externalId")
     await Projects(db, OLD, world.programs.base_url).change(world.project, by="x", sign_in=said)
     await world.person("pat@acme.example", external_id=PEOPLE[3].external_id)
@@ -97,10 +125,17 @@ async def filled(world: Outside) -> AsyncIterator[Filled]:
     await hasher_of(db, OLD)
     found = await db.read(directories.get, directory.project, directory.id)
     egress = Egress(origins=[world.programs.base_url])
-    made = Filled(world, egress, connector, user, session, callback, {}, found)
-    begun = urlsplit(await made.signing_in(OLD).begin(world.project, "/", BROWSER))
-    back = urlsplit(identity.decide(single(begun.query), PEOPLE[3].external_id))
-    yield replace(made, signed_in=single(back.query))
+    async with receiving() as receiver:
+        out = outward()
+        hooks = Webhooks(db, OLD, out)
+        hook, secret = await hooks.add(session, receiver.url, ["webhook.*"])
+        secrets = secret, (await hooks.rotate(session, hook.id))[1]
+        told = Told(receiver, hooks, Calling(db, ONLY, out), hook.id, secrets)
+        made = Filled(world, egress, connector, user, session, came, {}, found, told)
+        begun = urlsplit(await made.signing_in(OLD).begin(world.project, "/", BROWSER))
+        back = urlsplit(identity.decide(single(begun.query), PEOPLE[3].external_id))
+        yield replace(made, signed_in=single(back.query))
+        await out.aclose()
     await egress.aclose()
 
 
@@ -129,7 +164,8 @@ async def test_every_sealed_column_opens_under_the_new_key_alone(filled: Filled)
     stood = await world.vault.refreshed(project, filled.connector, filled.user.id)
     assert stood.token is Token.USABLE
     assert (await world.bring(filled.callback, filled.late)).ok
-    assert (await filled.signing_in(ONLY).complete(filled.signed_in, BROWSER)).cookie
+    project, door = filled.world.project, filled.signing_in(ONLY)
+    assert (await door.complete(project, filled.signed_in, BROWSER)).cookie
     living = len(world.programs.salesforce.living())
     job = await db.write(jobs.claim)
     assert job is not None
@@ -140,6 +176,9 @@ async def test_every_sealed_column_opens_under_the_new_key_alone(filled: Filled)
     assert (await source.page(None)).found
     signature = await Signing(db, ONLY).sign(project, SAID)
     assert is_signed(canonical(SAID), signature, [shown])
+    message = await filled.told.pinged(filled.late)
+    for secret in filled.told.secrets:
+        assert message.verified(secret)["type"] == "webhook.ping"
     assert (await hasher_of(db, ONLY))("it") == hashed
 
 

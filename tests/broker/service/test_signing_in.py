@@ -22,7 +22,7 @@ from broker.domain.users import License, Status, SuspendedBy, User
 from broker.service.callers import Callers
 from broker.service.licensing import Licensing
 from broker.service.projects import Projects, SignIn
-from broker.service.signing_in import CALLBACK, SigningIn
+from broker.service.signing_in import SigningIn, callback
 from broker.store import identities, users
 from providers.egress import Egress
 from providers.oidc import Issuers
@@ -69,7 +69,7 @@ class Door:
         url = urlsplit(await self.signing_in.begin(self.project, to, BROWSER))
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         back = urlsplit(self.identity.decide(query, external_id))
-        assert back.path == CALLBACK
+        assert back.path == callback(self.project)
         return {name: values[0] for name, values in parse_qs(back.query).items()}
 
     async def rows(self, sql: str) -> list[dict[str, Any]]:
@@ -79,9 +79,9 @@ class Door:
 @pytest.fixture
 async def door(db: Database, programs: Simulator) -> AsyncIterator[Door]:
     identity, seal = programs.identity, Seal(outside.KEYS)
-    identity.register(Client("broker", OIDC_SECRET, {PUBLIC_URL + CALLBACK}))
     projects = Projects(db, seal, programs.base_url)
     project = await projects.add("acme")
+    identity.register(Client("broker", OIDC_SECRET, {PUBLIC_URL + callback(project.id)}))
     said = SignIn(identity.issuer, "broker", OIDC_SECRET, "sub=externalId")
     await projects.change(project.id, by="operator", sign_in=said)
     callers, egress = Callers(db, Hasher(b"h" * 32)), Egress(origins=[programs.base_url])
@@ -93,7 +93,9 @@ async def door(db: Database, programs: Simulator) -> AsyncIterator[Door]:
 async def test_a_sign_in_is_a_login(door: Door) -> None:
     """U3: an invited person who signs in is active, and has a session of their own."""
     user = await door.person()
-    signed_in = await door.signing_in.complete(await door.sent(to="/connect/lnk_1"), BROWSER)
+    signed_in = await door.signing_in.complete(
+        door.project, await door.sent(to="/connect/lnk_1"), BROWSER
+    )
     assert signed_in.return_to == "/connect/lnk_1"
     caller = await door.callers.session(signed_in.cookie)
     assert caller is not None
@@ -105,7 +107,7 @@ async def test_without_a_license_they_wait(door: Door) -> None:
     """U4: signed in and queued, and told the place."""
     await door.db.write(lambda tx: tx.run("UPDATE licenses SET capacity = 0"))
     await door.person()
-    signed_in = await door.signing_in.complete(await door.sent(), BROWSER)
+    signed_in = await door.signing_in.complete(door.project, await door.sent(), BROWSER)
     assert signed_in.login.place == 1
 
 
@@ -126,17 +128,17 @@ async def test_the_browser_that_left_has_to_come_back(door: Door) -> None:
     params = await door.sent()
     for browser in ("another", ""):
         with pytest.raises(Unknown):
-            await door.signing_in.complete(params, browser)
-    assert (await door.signing_in.complete(params, BROWSER)).cookie
+            await door.signing_in.complete(door.project, params, browser)
+    assert (await door.signing_in.complete(door.project, params, BROWSER)).cookie
 
 
 async def test_a_callback_works_once(door: Door) -> None:
     """Promise 19: a state is spent by its first callback."""
     await door.person()
     params = await door.sent()
-    await door.signing_in.complete(params, BROWSER)
+    await door.signing_in.complete(door.project, params, BROWSER)
     with pytest.raises(Unknown):
-        await door.signing_in.complete(params, BROWSER)
+        await door.signing_in.complete(door.project, params, BROWSER)
 
 
 async def test_a_state_lives_ten_minutes(door: Door, clock: MovableClock) -> None:
@@ -145,7 +147,7 @@ async def test_a_state_lives_ten_minutes(door: Door, clock: MovableClock) -> Non
     params = await door.sent()
     clock.advance(11 * MINUTE)
     with pytest.raises(Unknown):
-        await door.signing_in.complete(params, BROWSER)
+        await door.signing_in.complete(door.project, params, BROWSER)
     await door.sent()
     assert len(await door.rows("SELECT state_hash FROM sign_ins")) == 1
 
@@ -156,33 +158,73 @@ async def test_a_forged_answer_proves_nothing(door: Door, field: str) -> None:
     await door.person()
     params = await door.sent()
     with pytest.raises(BrokerError):
-        await door.signing_in.complete(params | {field: "https://evil.example"}, BROWSER)
+        await door.signing_in.complete(
+            door.project, params | {field: "https://evil.example"}, BROWSER
+        )
     assert await door.rows("SELECT hash FROM sessions") == []
+
+
+async def test_an_answer_belongs_to_the_address_of_its_project(
+    door: Door, programs: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 9700 §4.4: an issuer that sends people on to another project's issuer, which sends no
+    `iss`, gets no code: it arrives at the other project's own address, where the state is none.
+    """
+    await door.person()
+    projects = Projects(door.db, Seal(outside.KEYS), programs.base_url)
+    evil = await projects.add("evil")
+    said = SignIn(door.identity.issuer, "attacker", None, None)
+    await projects.change(evil.id, by="operator", sign_in=said)
+    begun = urlsplit(await door.signing_in.begin(evil.id, "/", BROWSER))
+    lured = {name: values[0] for name, values in parse_qs(begun.query).items()}
+    honest = urlsplit(await door.signing_in.begin(door.project, "/", BROWSER))
+    asked = {name: values[0] for name, values in parse_qs(honest.query).items()}
+    assert lured["redirect_uri"] != asked["redirect_uri"]
+    answer = await door.sent()
+    del answer["iss"]
+    redeemed: list[object] = []
+    monkeypatch.setattr(Issuers, "sign_in", lambda *said, **more: redeemed.append((said, more)))
+    for project, state in ((door.project, lured["state"]), (evil.id, asked["state"])):
+        with pytest.raises(Unknown) as refused:
+            await door.signing_in.complete(project, answer | {"state": state}, BROWSER)
+        assert refused.value.reason == "sign-in-over"
+    assert redeemed == []
+    assert await door.rows("SELECT hash FROM sessions") == []
+
+
+async def test_every_sign_in_has_secrets_of_its_own(door: Door) -> None:
+    """RFC 9700 §2.1: state, nonce and challenge are new each time; the verifier stays here."""
+    urls = [urlsplit(await door.signing_in.begin(door.project, "/", BROWSER)) for _ in range(3)]
+    asked = [{name: values[0] for name, values in parse_qs(url.query).items()} for url in urls]
+    for name in ("state", "nonce", "code_challenge"):
+        assert len({each[name] for each in asked}) == 3
+        assert all(len(each[name]) >= 43 for each in asked)
+    assert all("code_verifier" not in each for each in asked)
 
 
 async def test_nobody_picked_is_nobody(door: Door) -> None:
     """A sign-in the person broke off is told in a friendly way."""
     with pytest.raises(Unknown) as refused:
-        await door.signing_in.complete(await door.sent(None), BROWSER)
-    assert refused.value.reason == "access_denied"
+        await door.signing_in.complete(door.project, await door.sent(None), BROWSER)
+    assert refused.value.reason == "sign-in-refused"
 
 
 async def test_an_address_is_nobody(door: Door) -> None:
     """Safety 5: the same e-mail and userName under another subject is not this person."""
     await door.person(external_id="somebody-else")
     with pytest.raises(Forbidden):
-        await door.signing_in.complete(await door.sent(), BROWSER)
+        await door.signing_in.complete(door.project, await door.sent(), BROWSER)
     assert await door.rows("SELECT user_id FROM identities") == []
 
 
 async def test_a_subject_once_known_stays_that_person(door: Door) -> None:
     """Safety 5: by (issuer, subject); a later externalId of somebody else changes nothing."""
     user = await door.person()
-    await door.signing_in.complete(await door.sent(), BROWSER)
+    await door.signing_in.complete(door.project, await door.sent(), BROWSER)
     changed = replace(await door.db.read(users.get, door.project, user.id), external_id="new")
     await door.db.write(users.change, changed)
     other = await door.person(profile=Profile(user_name="other@acme.example"))
-    signed_in = await door.signing_in.complete(await door.sent(), BROWSER)
+    signed_in = await door.signing_in.complete(door.project, await door.sent(), BROWSER)
     assert signed_in.login.user.id == user.id != other.id
 
 
@@ -191,7 +233,7 @@ async def test_two_with_one_external_id_are_nobody(door: Door) -> None:
     await door.person()
     await door.person(profile=Profile(user_name="other@acme.example"))
     with pytest.raises(Forbidden):
-        await door.signing_in.complete(await door.sent(), BROWSER)
+        await door.signing_in.complete(door.project, await door.sent(), BROWSER)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +255,7 @@ async def test_whose_access_ended_cannot_sign_in(
         subject = (door.identity.issuer, KIM.external_id)
         await door.db.write(identities.learn, door.project, *subject, user.id)
     with pytest.raises(Forbidden):
-        await door.signing_in.complete(await door.sent(), BROWSER)
+        await door.signing_in.complete(door.project, await door.sent(), BROWSER)
     assert await door.rows("SELECT hash FROM sessions") == []
     assert len(await door.rows("SELECT id FROM audit WHERE action = 'sign-in.refused'")) == 1
 
@@ -224,7 +266,7 @@ async def test_whose_access_ended_cannot_sign_in(
 async def test_a_sign_in_sends_nobody_elsewhere(door: Door, elsewhere: str) -> None:
     """RFC 9700 §4.11: the way back is a path of ours, or the front page."""
     await door.person()
-    signed_in = await door.signing_in.complete(await door.sent(to=elsewhere), BROWSER)
+    signed_in = await door.signing_in.complete(door.project, await door.sent(to=elsewhere), BROWSER)
     assert signed_in.return_to == "/"
 
 

@@ -434,12 +434,13 @@ async def test_an_idle_grant_is_kept_alive(world: Outside, kim: User, clock: Mov
 @pytest.mark.usefixtures("kim")
 async def test_keep_alive_ends_when_nobody_asks(world: Outside, clock: MovableClock) -> None:
     """T13: 180 days without a resolve end it; a resolve begins them anew; a switch ends it too."""
-    id = (await connector(world)).id
+    known = await connector(world)
+    id = known.id
     clock.advance(170 * DAY)
     assert await world.vault.keep_alive() == 2
     clock.advance(11 * DAY)
     assert await world.vault.keep_alive() == 0
-    await world.db.write(connectors.resolved, world.project, id)
+    await world.db.write(connectors.resolved, known)
     assert await world.vault.keep_alive() == 2
     await world.connecting.configure(world.administrator, id, Said(keep_alive=False))
     clock.advance(30 * DAY)

@@ -12,7 +12,8 @@ from broker.domain.clock import DAY, HOUR, SECOND
 from broker.domain.errors import Conflict, Forbidden
 from broker.domain.pauses import State
 from broker.domain.users import License, Status, SuspendedBy
-from broker.store import pauses, users
+from broker.service.reporting import Reporting
+from broker.store import pauses, projects, users
 from tests.clocks import MovableClock
 from tests.scene import Scene
 from tests.stepping import DEAD, KIM, World, asked
@@ -30,9 +31,9 @@ async def test_one_letter_a_day(scene: Scene, at: World, clock: MovableClock) ->
 
 async def test_limit(scene: Scene, at: World, clock: MovableClock) -> None:
     """P9, T4: none waits for ever where a limit is set, and all do where none is."""
-    limited = replace(at.resolving, pause_limit=2 * HOUR)
     endless = await scene.wait(step="endless")
-    answer = await limited.resolve(scene.engine, asked({"user_name": KIM}))
+    await at.db.write(projects.set_pause_limit, at.project, 2 * HOUR // SECOND)
+    answer = await at.resolving.resolve(scene.engine, asked({"user_name": KIM}))
     assert answer.pause is not None
     clock.advance(2 * HOUR + SECOND)
     assert await at.pausing.recover() == 1
@@ -83,7 +84,7 @@ async def test_who_may_not_end_a_pause_joins_it(scene: Scene, at: World, signed_
         assert shown["status"] == "Authentication needed"
         assert (shown["pause"]["id"], shown["pause"]["state"]) == (open_one.id, state)
         assert (shown["run_as"], shown.get("credential")) == (None, None)
-        _, [line] = await at.resolving.decision(caller, answer.decision_id)
+        _, [line] = await Reporting(at.db).decision(caller, answer.decision_id)
         assert (line.row, line.pause, line.credential) == ("P1", open_one.id, False)
     assert (await scene.now(open_one)).state is state
     with pytest.raises(Forbidden):

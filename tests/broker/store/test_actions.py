@@ -7,7 +7,20 @@ from dataclasses import replace
 import pytest
 
 from broker.db.database import Database
-from broker.domain.actions import Action, Event, Expected, State, Verdict, after
+from broker.domain.actions import (
+    FAIL,
+    LOGON,
+    NAME,
+    PASS,
+    STATUS,
+    USER_NOT_ACTIVE,
+    Action,
+    Event,
+    Expected,
+    State,
+    Verdict,
+    after,
+)
 from broker.domain.errors import NotFound
 from broker.store import actions
 
@@ -58,13 +71,20 @@ async def test_over(db: Database) -> None:
 
 
 async def test_end_all(db: Database) -> None:
-    """Safety 8: what a person proved and nobody completed ends; what was answered stays."""
+    """Safety 8: what a person proved ends, answered or not, and is no Pass any more; what somebody
+    else proved stays.
+    """
     proven = after(action(), Event.PROVEN, user="usr_1", code_hash="hash")
     other = after(action(2), Event.PROVEN, user="usr_2", code_hash="hash")
-    done = after(replace(action(3), user="usr_1"), Event.ANSWERED, verdict=Verdict({}))
+    passed = Verdict({STATUS: PASS, f"{LOGON}.EHR": "ksmith", NAME: "Smith^Kevin"}, user="usr_1")
+    done = after(replace(action(3), user="usr_1"), Event.ANSWERED, verdict=passed)
     for one in (proven, other, done):
         await db.write(actions.insert, one)
     await db.write(actions.end_all, PROJECT, "usr_1")
     found = [await db.read(actions.get, PROJECT, coupon) for coupon in (1, 2, 3)]
-    assert [one.state for one in found] == [State.EXPIRED, State.PROVEN, State.DONE]
-    assert (found[0].code_hash, found[0].expected) == (None, ())
+    assert [one.state for one in found] == [State.EXPIRED, State.PROVEN, State.EXPIRED]
+    assert [one.version for one in found] == [3, 2, 3]
+    assert [one.code_hash for one in found] == [None, "hash", None]
+    items = {STATUS: FAIL, f"{LOGON}.EHR": "ksmith"}
+    assert found[0].answer == Verdict(items, USER_NOT_ACTIVE)
+    assert found[2].answer == Verdict(items, USER_NOT_ACTIVE, "usr_1")

@@ -116,7 +116,14 @@ async def test_a_resolve_is_noted_once_a_day(db: Database, clock: MovableClock) 
     moments = []
     for wait in (0, DAY // 2, DAY):
         clock.advance(wait)
-        await db.write(connectors.resolved, ACME, "con_1")
+        known = await db.read(connectors.find, ACME, "con_1")
+        assert known is not None
+        await db.write(connectors.resolved, known)
         [row] = await db.read(lambda tx: tx.all("SELECT resolved_at FROM connectors"))
         moments.append(row["resolved_at"])
     assert moments[0] == moments[1] < moments[2]
+    assert known is not None
+    await db.write(connectors.resolved, known)  # as another replica may still know it
+    now = await db.read(connectors.find, ACME, "con_1")
+    assert now is not None
+    assert now.resolved_at == moments[2]

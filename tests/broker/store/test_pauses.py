@@ -61,7 +61,7 @@ async def test_compare_and_set(db: Database) -> None:
 
 async def test_comes_back_as_it_was(db: Database) -> None:
     """c.4: every field of a pause is kept."""
-    waiting = replace(pause(), expires_at=99)
+    waiting = replace(pause(), expires_at=99, remind_at=98, scopes=("api", "web"))
     await db.write(pauses.insert, waiting)
     assert await db.read(pauses.find, PROJECT, waiting.id) == waiting
     assert await db.read(pauses.find, "prj_2", waiting.id) is None
@@ -99,6 +99,10 @@ async def test_found_by_an_index(db: Database) -> None:
         pauses.mismatched(explaining, PROJECT, "usr_1", "con_1", "x")
         pauses.open_for(explaining, PROJECT, "r-1", "s1")
         pauses.page(explaining, PROJECT)
+        pauses.page(explaining, PROJECT, names=["crm"], policy_changed=True)
+        pauses.waiting(explaining, PROJECT, "con_1")
+        pauses.scopes(explaining, PROJECT, "usr_1", "con_1")
+        pauses.unreminded(explaining)
 
     await db.read(asking)
     assert plans

@@ -126,3 +126,17 @@ def test_every_shape_fits_a_table() -> None:
 def test_json_is_text() -> None:
     """A JSON column is text on both engines."""
     assert JSON.read(JSON.kept({"ä": 1})) == {"ä": 1}
+
+
+def test_a_record_of_few_is_made_once_for_each_row_it_had() -> None:
+    """Where there are few, a row that did not change is the same record, and one that did is
+    another: what is decided rests on the row as it was read (safety 24).
+    """
+    shape = Shape(Thing, forms={"user": OR_EMPTY}, apart=("seen",), few=True)
+    kept = shape.parameters(FULL)
+    row = {column: kept[name] for name, column in shape._columns.items()}
+    first, again = shape.read(row, seen=FULL.seen), shape.read(dict(row), seen=FULL.seen)
+    assert first is again
+    assert first == FULL
+    assert shape.read(row | {"mood": "gay"}, seen=FULL.seen).mood is Mood.GAY
+    assert shape.read(row, seen=8).seen == 8

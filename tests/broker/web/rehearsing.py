@@ -14,6 +14,7 @@ from broker.demo.identity import Client
 from broker.demo.people import PEOPLE, Person
 from broker.demo.simulator import Simulator
 from broker.demo.visitor import SALESFORCE, Visitor
+from broker.service import signing_in
 from broker.service.projects import SignIn
 from tests.canaries import planted
 from tests.faces import BROWSER, Faces
@@ -41,7 +42,7 @@ class Rehearsal:
     async def set_up(cls, service: Faces, pretend: Simulator) -> Rehearsal:
         """The demo's own steps, for three people."""
         client, broker = service.client, service.broker
-        callback = f"{broker.base_url}/signin/callback"
+        callback = broker.base_url + signing_in.callback(service.project)
         pretend.identity.register(Client(CLIENT_ID, CLIENT_SECRET, {callback}))
         sign_in = SignIn(pretend.identity.issuer, CLIENT_ID, CLIENT_SECRET, "sub=externalId")
         await broker.projects.change(service.project, by="test", sign_in=sign_in)

@@ -197,9 +197,10 @@ async def test_a_sign_in_belongs_to_its_browser(rehearsal: Rehearsal) -> None:
 
 
 async def test_nobody_signs_in_for_a_link_that_is_none(rehearsal: Rehearsal) -> None:
-    """/signin needs a link to know whose identity provider to ask."""
+    """/signin says nothing of a link, or a project, that is none."""
     async with rehearsal.browser() as browser:
-        assert (await browser.get("/signin")).status_code == 404
+        assert (await browser.get("/signin?link=")).status_code == 404
+        assert (await browser.get("/signin?project=prj_x")).status_code == 404
         assert (await browser.get("/signin?link=lnk_x")).status_code == 404
         assert (await browser.get("/connect/lnk_x")).status_code == 404
 

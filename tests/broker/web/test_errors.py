@@ -49,11 +49,19 @@ async def test_another_projects_thing_is_a_missing_thing(service: Faces) -> None
 
 
 async def test_a_wrong_method_says_which_are_right(service: Faces) -> None:
-    """405 carries Allow, and is a problem like any other."""
-    answer = await service.client.delete("/v1/resolve")
-    assert answer.status_code == 405
-    assert answer.headers["allow"] == "POST"
-    assert answer.json()["code"] == "wrong-method"
+    """405 is a problem like any other, and carries every method of the address (RFC 9110 §15.5.6),
+    also where each has a route of its own, or another route would take the word for an id.
+    """
+    for path, methods in {
+        "/v1/resolve": "POST",
+        "/v1/licenses": "GET, HEAD, PUT",
+        "/v1/connectors/con_1": "DELETE, GET, HEAD, PATCH",
+        "/v1/pauses/end": "POST",
+    }.items():
+        answer = await service.client.request("OPTIONS", path)
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == methods
+        assert answer.json()["code"] == "wrong-method"
 
 
 async def test_an_unknown_address_is_a_problem(service: Faces) -> None:

@@ -412,7 +412,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_deliveries_due",
         "deliveries",
-        ["due_at"],
+        ["project_id", "webhook_id", "due_at", "n"],
         unique=False,
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
@@ -957,6 +957,8 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("remind_at", sa.BigInteger(), nullable=True),
+        sa.Column("scopes", sa.Text(), server_default="", nullable=False),
         sa.CheckConstraint("run_as IN ('user', 'connector')", name=op.f("ck_pauses_run_as_known")),
         sa.CheckConstraint(
             "state IN ('waiting', 'ready', 'claimed', 'resumed', 'expired', 'cancelled', 'failed')",
@@ -978,6 +980,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_pauses_overdue", "pauses", ["state", "changed_at"], unique=False)
     op.create_index("ix_pauses_page", "pauses", ["project_id", "id"], unique=False)
+    op.create_index(
+        "ix_pauses_remind",
+        "pauses",
+        ["remind_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
     op.create_index(
         "ix_pauses_waiting",
         "pauses",
@@ -1693,6 +1703,7 @@ def upgrade() -> None:
         ),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("failures", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("rests_until", sa.BigInteger(), nullable=True),
         sa.Column("created_by", sa.Text(), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("1"), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -1704,7 +1715,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
         sqlite_autoincrement=False,
     )
-    op.create_index("ix_webhooks_project", "webhooks", ["project_id", "id"], unique=False)
+    op.create_index(
+        "ix_webhooks_living",
+        "webhooks",
+        ["project_id", "id"],
+        unique=False,
+        sqlite_where=sa.text("state <> 'deleted'"),
+        postgresql_where=sa.text("state <> 'deleted'"),
+    )
     op.create_table(
         "addresses",
         sa.Column(
