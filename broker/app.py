@@ -1,4 +1,4 @@
-"""The application: one ASGI function, every route on one screen, live and ready."""
+"""The application: one ASGI function, every face on one screen, live and ready."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -20,8 +20,6 @@ from broker.db.database import Unavailable, Unstorable
 from broker.db.seal import Unreadable
 from broker.domain.errors import BrokerError, Invalid
 from broker.domain.errors import Unavailable as NotNow
-from broker.service.connected import Connected
-from broker.service.minting import Minting
 from broker.web import errors
 from broker.web.access import Access
 from broker.web.api import ccow
@@ -44,7 +42,6 @@ from broker.web.api.testing import TestingFace
 from broker.web.api.users import UsersFace
 from broker.web.api.webhooks import WebhooksFace
 from broker.web.door import Door, Receive, Scope, Seen, Send
-from broker.web.lane import Lane, Tellers
 from broker.web.pages.connect import ConnectPages
 from broker.web.pages.connections import ConnectionPages
 from broker.web.pages.contract import ContractPages
@@ -65,7 +62,6 @@ from scim.endpoints import Endpoints
 DRAINING = "draining"
 log = structlog.get_logger("broker.app")
 SCIM = "/scim/v2/"
-BUSIEST = "POST", "/v1/resolve"
 
 
 def routes(broker: Broker, ready: Callable[[], Awaitable[str | None]]) -> list[BaseRoute]:
@@ -86,7 +82,7 @@ def routes(broker: Broker, ready: Callable[[], Awaitable[str | None]]) -> list[B
         *LinksFace(of.authorizing, of.vouching, access).routes(),
         *ConnectorsFace(of.connecting, access).routes(),
         *TestingFace(of.testing, access).routes(),
-        *AuthorizationsFace(of.granting, of.importing, Minting(of.vault), access).routes(),
+        *AuthorizationsFace(of.granting, of.importing, of.minting, access).routes(),
         *DirectoriesFace(
             of.configuring, of.scheduling, of.starting, of.removing, of.tracing, access
         ).routes(),
@@ -122,9 +118,7 @@ def pages(of: Broker, access: Access, site: Site) -> list[Route]:
         *DoorPages(of.callers, access, site).routes(),
         *ContractPages(site).routes(),
         *InvitationPages(of.inviting, of.signing_in, access, site).routes(),
-        *ConnectionPages(
-            Connected(of.db, of.vault.programs), of.authorizing, of.reminding, access, site
-        ).routes(),
+        *ConnectionPages(of.connected, of.authorizing, of.reminding, access, site).routes(),
         *ConnectPages(
             of.authorizing,
             of.authenticating,
@@ -165,23 +159,23 @@ def create(
             yield
 
     telling = Telling(site_of(broker))
-    tellers: Tellers = {
-        BrokerError: telling.refused,
-        Unavailable: telling.unavailable,
-        Unstorable: telling.unstorable,
-        Unreadable: telling.unreadable,
-        HTTPException: telling.unroutable,
-        Exception: telling.refused,
-    }
-    every = routes(broker, Readiness(broker, draining or asyncio.Event()))
-    faces = Starlette(routes=every, exception_handlers=tellers, lifespan=lifespan)
+    faces = Starlette(
+        routes=routes(broker, Readiness(broker, draining or asyncio.Event())),
+        exception_handlers={
+            BrokerError: telling.refused,
+            Unavailable: telling.unavailable,
+            Unstorable: telling.unstorable,
+            Unreadable: telling.unreadable,
+            HTTPException: telling.unroutable,
+            Exception: telling.refused,
+        },
+        lifespan=lifespan,
+    )
     faces.router.redirect_slashes = False
-    endpoints, lane = scim(broker), Lane(every, *BUSIEST, tellers)
+    endpoints = scim(broker)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if lane.leads(scope):
-            await lane(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"].startswith(SCIM):
+        if scope["type"] == "http" and scope["path"].startswith(SCIM):
             await endpoints(scope, receive, send)
         else:
             await faces(scope, receive, send)

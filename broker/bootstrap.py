@@ -55,7 +55,7 @@ async def require_programs(db: Database, registry: Registry) -> None:
         )
 
 
-async def connected(settings: Settings, clock: Clock = system_clock) -> Database:
+async def database_of(settings: Settings, clock: Clock = system_clock) -> Database:
     """The database the settings name; Unavailable where nobody answers, Misconfigured where
     there is nothing to open.
     """

@@ -134,7 +134,7 @@ async def _work(settings: Settings) -> None:
 
 async def prepared(settings: Settings, *, with_demo: bool, may_migrate: bool) -> None:
     """Make sure of a database this process may use, migrated; Misconfigured (safety 39)."""
-    db = await bootstrap.connected(settings)
+    db = await bootstrap.database_of(settings)
     try:
         at = await bootstrap.revision_of(db, settings)
         is_demo = None if at is None else await bootstrap.is_demo(db)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from broker.bootstrap import (
     catalogue,
-    connected,
+    database_of,
     hasher_of,
     programs_of,
     require_programs,
@@ -22,6 +22,7 @@ from broker.service.callers import Callers
 from broker.service.calling import Calling
 from broker.service.chaining import Chaining
 from broker.service.configuring import Configuring
+from broker.service.connected import Connected
 from broker.service.connecting import Connecting
 from broker.service.deciding import Deciding
 from broker.service.delivering import Delivering, Post
@@ -39,6 +40,7 @@ from broker.service.keeping import Keeping
 from broker.service.licensing import Licensing
 from broker.service.managing import Managing
 from broker.service.mapping import Mappings
+from broker.service.minting import Minting
 from broker.service.overseeing import Overseeing
 from broker.service.pausing import Pausing
 from broker.service.programs import Programs
@@ -103,10 +105,12 @@ class Broker:
     tracing: Tracing
     drafting: Drafting
     authorizing: Authorizing
+    connected: Connected
     connecting: Connecting
     testing: Testing
     granting: Granting
     importing: Importing
+    minting: Minting
     vouching: Vouching
     signing_in: SigningIn
     vault: Vault
@@ -137,7 +141,7 @@ async def opened(
     """The broker on its migrated database, closed at the end; Misconfigured where it cannot."""
     seal, post = seal_of(settings), _post(settings)
     async with AsyncExitStack() as stack:
-        db = await connected(settings, clock)
+        db = await database_of(settings, clock)
         stack.push_async_callback(db.close)
         hasher = await hasher_of(db, seal)
         origins = [settings.simulator_url] if settings.simulator_url else []
@@ -202,10 +206,12 @@ def _wired(
         tracing=Tracing(hosting, sources),
         drafting=Drafting(db, mappings),
         authorizing=authorizing,
+        connected=Connected(db, vault.programs),
         connecting=Connecting(db, vault),
         testing=Testing(db, vault),
         granting=Granting(db),
         importing=Importing(db, vault),
+        minting=Minting(vault),
         vouching=Vouching(db, callers),
         signing_in=SigningIn(db, seal, base_url, issuers, callers, licensing),
         vault=vault,

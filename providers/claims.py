@@ -15,13 +15,15 @@ LEEWAY = 30 * SECOND
 class Expected:
     """Whose token it must be and for whom.
 
-    A `nonce` that is given has to come back. `max_age_s` bounds the time since `iat`.
+    A `nonce` that is given has to come back. `max_age_s` bounds the time since `iat`; the person
+    has to have shown who they are, not only been known, `since` then (µs).
     """
 
     issuer: str
     audience: str
     nonce: str | None = None
     max_age_s: int | None = None
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ def check(claims: Mapping[str, object], expected: Expected, now: int) -> None:
         raise NotProven("subject", "the token names nobody")
     _check_audience(claims, expected.audience)
     _check_times(claims, expected.max_age_s, now)
+    if expected.since is not None and instant(claims, "auth_time") + LEEWAY < expected.since:
+        raise NotProven("auth-time", "the person was not asked anew who they are")
     if expected.nonce is not None:
         nonce = claims.get("nonce")
         if not isinstance(nonce, str) or not _same(nonce, expected.nonce):

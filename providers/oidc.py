@@ -19,6 +19,7 @@ from providers.secret import Secret
 
 SCOPES = ("openid", "profile", "email")
 EVIDENCE_AGE_S = 300  # safety 28
+ANEW = {"prompt": "login", "max_age": "0"}  # the second makes auth_time a part of the id_token
 
 # Endpoints live on the issuer's own origin (safety 19). Who spreads them over further hosts is
 # listed here, by issuer.
@@ -79,9 +80,11 @@ class Issuers:
         return await self._discovered[issuer].get(now)
 
     async def authorize_url(
-        self, party: Party, *, state: str, nonce: str, challenge: str, now: int
+        self, party: Party, *, state: str, nonce: str, challenge: str, now: int, anew: bool = False
     ) -> str:
-        """Where the browser goes to sign in: code flow, PKCE S256, state and nonce."""
+        """Where the browser goes to sign in: code flow, PKCE S256, state and nonce; `anew` asks the
+        person even where the issuer knows them (OpenID Connect Core §3.1.2.1).
+        """
         found = await self.discover(party.issuer, now)
         return oauth2.authorize_url(
             found.authorization_endpoint,
@@ -90,16 +93,24 @@ class Issuers:
             scopes=SCOPES,
             state=state,
             challenge=challenge,
-            more={"nonce": nonce},
+            more={"nonce": nonce} | (ANEW if anew else {}),
         )
 
     async def sign_in(
-        self, party: Party, *, answer: Mapping[str, str], verifier: Secret, nonce: str, now: int
+        self,
+        party: Party,
+        *,
+        answer: Mapping[str, str],
+        verifier: Secret,
+        nonce: str,
+        now: int,
+        since: int | None = None,
     ) -> Claims:
         """Redeem the callback's query and believe the id_token in it.
 
         The caller has matched `state` before. Denied where the query holds an error; the token
-        endpoint's classes of failure; NotProven where the id_token does not prove the sign-in.
+        endpoint's classes of failure; NotProven where the id_token does not prove the sign-in, or
+        that the person was asked anew `since` then.
         """
         found = await self.discover(party.issuer, now)
         code = oauth2.code_of(
@@ -116,7 +127,7 @@ class Issuers:
         token = body.get("id_token")
         if not isinstance(token, str):
             raise NotProven("no-id-token", "the answer holds no id_token: was openid asked for?")
-        expected = Expected(party.issuer, party.client_id, nonce=nonce)
+        expected = Expected(party.issuer, party.client_id, nonce=nonce, since=since)
         return await jwt.verify(token, await self.keys(party.issuer, now), expected, now)
 
     async def check_evidence(

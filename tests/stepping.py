@@ -94,7 +94,7 @@ class World:
     async def session(
         self, user: User, *, asserted_by: str = "issuer", link_id: str | None = None
     ) -> Caller:
-        """A person's living session, begun now."""
+        """A person's living session, begun now; at the issuer they were asked anew."""
         return await self._begun(
             Kind.PERSON, asserted_by=asserted_by, user_id=user.id, link_id=link_id
         )
@@ -103,7 +103,8 @@ class World:
         hash = self.hasher(ids.new("cookie"))
 
         def beginning(tx: Transaction) -> Caller | None:
-            caller_rows.insert_session(tx, self.project, hash, kind, lifetime=HOUR, **more)
+            said = {"lifetime": HOUR, "anew_since": tx.now} | more
+            caller_rows.insert_session(tx, self.project, hash, kind, **said)
             return caller_rows.find_session(tx, hash)
 
         caller = await self.db.write(beginning)

@@ -31,15 +31,19 @@ from broker.client.answers import (
     Act,
     Answer,
     Asked,
-    Batch,
-    Caution,
+    BatchAnswer,
     Credential,
+    Decision,
     Explained,
+    FlowWarning,
     Identity,
     Invalid,
     Link,
+    Looked,
     NotEvaluated,
+    Parked,
     Paused,
+    PauseState,
     Reason,
     Refused,
     Resolved,
@@ -48,7 +52,7 @@ from broker.client.answers import (
 )
 from broker.client.broker import Broker
 from broker.client.happenings import Event
-from broker.client.pauses import Claim, Pause, PauseState
+from broker.client.pauses import Claim, Pause
 from broker.client.problems import BrokerError, Later, Problem, Unreadable, Wrong
 from broker.client.questions import Step, Subject
 from broker.client.webhooks import Forged, verify_webhook
@@ -57,20 +61,23 @@ __all__ = [
     "Act",
     "Answer",
     "Asked",
-    "Batch",
+    "BatchAnswer",
     "Broker",
     "BrokerError",
-    "Caution",
     "Claim",
     "Credential",
+    "Decision",
     "Event",
     "Explained",
+    "FlowWarning",
     "Forged",
     "Identity",
     "Invalid",
     "Later",
     "Link",
+    "Looked",
     "NotEvaluated",
+    "Parked",
     "Pause",
     "PauseState",
     "Paused",

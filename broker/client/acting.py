@@ -58,26 +58,18 @@ class Performed:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The person has to open `url`; None on a later look, and where the time is over."""
+    """The person has to open `url`, before `expires_at`; None on a later look."""
 
     coupon: int
-    status: str
     url: str | None = field(repr=False)
     expires_at: datetime
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nobody signed in in time."""
-        return self.status == "expired"
 
 
 def read(said: Mapping[str, Any]) -> Performed | Pending:
     """Where an action stands, in a decoded JSON body."""
     if "items" not in said:
-        expires_at = moment(said["expires_at"])
-        return Pending(
-            said["actionCoupon"], said["status"], said.get("authorization_url"), expires_at
-        )
+        until = moment(said["expires_at"])
+        return Pending(said["actionCoupon"], said.get("authorization_url"), until)
     return Performed(
         coupon=said["actionCoupon"],
         items=said["items"],

@@ -40,6 +40,19 @@ class Reason(Word):
     UNKNOWN = "unknown"
 
 
+class PauseState(Word):
+    """Where a pause stands; the last four are its ends."""
+
+    WAITING = "waiting"
+    READY = "ready"
+    CLAIMED = "claimed"
+    RESUMED = "resumed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class RunAs:
     """Whom a step runs as; the person's names only where `kind` is user."""
@@ -70,7 +83,7 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Caution:
+class FlowWarning:
     """The warning for the Flow Execution Panel (R13)."""
 
     code: str
@@ -99,7 +112,7 @@ class Parked:
     """The pause of an answer."""
 
     id: str
-    state: str
+    state: PauseState
     since: datetime
 
 
@@ -125,13 +138,13 @@ class Resolved(Decision):
     """Run the step, as `run_as` and nobody else.
 
     `credential` is None where the key, or the question, does not ask for one. `fallback` says that
-    it runs as the connector user because the person was not signed in.
+    it runs as the connector user instead of a person, by policy or by an administrator's word.
     """
 
     run_as: RunAs
     credential: Credential | None
     fallback: bool
-    warning: Caution | None
+    warning: FlowWarning | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +156,11 @@ class Asked(Decision):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paused(Decision):
-    """Park the step until the person signed in, then claim the pause (F11)."""
+    """Park the step until the person signed in, then claim the pause (F11); without one it waits
+    for a question that is none of ours (P1, P4).
+    """
 
-    pause: Parked
+    pause: Parked | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +192,7 @@ class Invalid:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class BatchAnswer:
     """Answers in the order of their questions; `worst` is the place of the one that keeps the flow
     from going on the most.
     """
@@ -242,20 +257,20 @@ def read(said: Mapping[str, Any]) -> Answer:
                 run_as=_run_as(said["run_as"]),
                 credential=credential and _credential(credential),
                 fallback=said["fallback"],
-                warning=warning and Caution(*(warning[name] for name in Caution.__slots__)),
+                warning=warning and FlowWarning(*(warning[name] for name in FlowWarning.__slots__)),
             )
         case "ask":
             return Asked(**common, link=Link.read(said["link"]))
         case "pause":
-            pause = said["pause"]
-            parked = Parked(pause["id"], pause["state"], moment(pause["since"]))
+            it = said["pause"]
+            parked = it and Parked(it["id"], PauseState(it["state"]), moment(it["since"]))
             return Paused(**common, pause=parked)
     return Refused(**common)
 
 
-def read_batch(said: Mapping[str, Any]) -> Batch:
+def read_batch(said: Mapping[str, Any]) -> BatchAnswer:
     """The answers of a batch."""
-    return Batch(tuple(_item(each) for each in said["items"]), said["worst"])
+    return BatchAnswer(tuple(_item(each) for each in said["items"]), said["worst"])
 
 
 def _item(said: Mapping[str, Any]) -> Answer | Waiting | NotEvaluated | Invalid:
@@ -280,9 +295,5 @@ def _run_as(said: Mapping[str, Any]) -> RunAs:
 
 
 def _credential(said: Mapping[str, Any]) -> Credential:
-    return Credential(
-        access_token=said["access_token"],
-        token_type=said["token_type"],
-        expires_at=moment_or_none(said["expires_at"]),
-        base_url=said["base_url"],
-    )
+    expires_at = moment_or_none(said["expires_at"])
+    return Credential(said["access_token"], said["token_type"], expires_at, said["base_url"])

@@ -13,10 +13,10 @@ import httpx
 
 from broker.client import acting, answers
 from broker.client.acting import Pending, Performed
-from broker.client.answers import Answer, Batch, Explained, Link
+from broker.client.answers import Answer, BatchAnswer, Explained, Link, PauseState
 from broker.client.calling import Calls, read
 from broker.client.happenings import Event
-from broker.client.pauses import Claim, Pause, PauseState
+from broker.client.pauses import Claim, Pause
 from broker.client.problems import Wrong
 from broker.client.questions import Step
 
@@ -79,7 +79,7 @@ class Broker:
         steps: Sequence[Step],
         *,
         stop: Literal["never", "on_pause", "on_error"] = "never",
-    ) -> Batch:
+    ) -> BatchAnswer:
         """Up to 100 steps, seen at one moment, in their order; those behind the stop are none."""
         said = {"items": [step.rendered() for step in steps], "stop": stop}
         return await self._post("/v1/resolve/batch", said, answers.read_batch)
@@ -137,11 +137,12 @@ class Broker:
         """Take a ready pause: of many who try, one gets it, and runs the step.
 
         Wrong where it is not ready or another was first. A claim whose answer is lost on the way
-        counts as silent: after five minutes the pause is ready again.
+        ends with Later at once, unrepeated (its token left once), and counts as silent: after five
+        minutes the pause is ready again.
         """
-
         path = f"/v1/pauses/{_named(id)}/claim"
-        return await self._post(path, None, lambda said: Claim.read(id, said))
+        answer = await self._calls.call("POST", path, repeats=False)
+        return read(answer, lambda said: Claim.read(id, said))
 
     async def result(self, claim: Claim, result: Literal["ran", "failed"]) -> None:
         """Say how the step went; Wrong (`claim-outdated`) where the claim is another's by now."""
@@ -201,16 +202,18 @@ class Broker:
     ) -> Performed | Pending:
         """Where an action stands, for the key that asked; the verdict as soon as there is one,
         within `timeout_s`. `code` is what the person's browser brought to the return URL.
+
+        After 15 minutes the coupon is 404 `not-found` (Wrong): a no.
         """
         path, params = f"/v1/actions/{coupon}", {"code": code} if code else {}
         answer = await self._calls.call("GET", path, params=params)
         ends = time.monotonic() + timeout_s
         while True:
             found, left = read(answer, acting.read), ends - time.monotonic()
-            if isinstance(found, Performed) or found.is_over or left <= 0:
+            if isinstance(found, Performed) or left <= 0:
                 return found
             known = {"If-None-Match": answer.headers.get("etag", "")}
-            held = await self._calls.held(path, left, _is_new, params=params, headers=known)
+            held = await self._calls.held(path, left, _is_new, headers=known)  # a code is spent
             answer = held or answer
 
     async def events(self, *types: str, after: int = 0) -> AsyncIterator[Event]:

@@ -47,25 +47,28 @@ class Calls:
         headers: Mapping[str, str] | None = None,
         wait_s: float = 0,
         once: bool = False,
+        repeats: bool = True,
     ) -> httpx.Response:
         """The answer, 2xx or 304. `wait_s` is how long the broker was asked to hold it; `once`
         lets it know a repetition (`Idempotency-Key`).
 
-        Tried again: what got no answer, 429, 503, and what says that it is retryable. Later where
-        the deadline comes first; Wrong for any other refusal.
+        Tried again: what got no answer, 429, 503, and what says that it is retryable; without
+        `repeats` nothing that may have arrived unanswered. Later where it is not tried any more;
+        Wrong for any other refusal.
         """
         key = {"Idempotency-Key": uuid.uuid4().hex} if once else {}
         request = self.http.build_request(
             method, path, json=said, params=params, headers={**(headers or {}), **key}
         )
-        ends = time.monotonic() + self.deadline_s + wait_s
-        return await self._tried(request, self.try_s + wait_s, ends)
+        return await self._tried(request, wait_s, repeats)
 
-    async def _tried(self, request: httpx.Request, a_try_s: float, ends: float) -> httpx.Response:
+    async def _tried(self, request: httpx.Request, wait_s: float, repeats: bool) -> httpx.Response:
+        ends = time.monotonic() + self.deadline_s + wait_s
         was_lost, tries = False, 0
         while True:
+            within_s = min(self.try_s + wait_s, ends - time.monotonic())
             try:
-                answer = await _sent(self.http, request, min(a_try_s, ends - time.monotonic()))
+                answer = await _sent(self.http, request, within_s)
             except (*LOST, TimeoutError) as error:
                 was_lost = was_lost or not isinstance(error, NEVER_SENT)
                 failed = Later(f"The broker gave no answer: {type(error).__name__}.", 0)
@@ -76,7 +79,7 @@ class Calls:
                 failed = _refused(answer, was_lost)
             tries += 1
             rest = max(failed.retry_after_s, _break_s(tries))
-            if time.monotonic() + rest >= ends:
+            if time.monotonic() + rest >= ends or (was_lost and not repeats):
                 failed.retry_after_s = rest
                 raise failed
             await self.rest(rest)

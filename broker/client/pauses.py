@@ -8,21 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from broker.client import answers
-from broker.client.answers import Answer, Identity
-from broker.client.words import Word, moment, moment_or_none
-
-
-class PauseState(Word):
-    """Where a pause stands; the last four are its ends."""
-
-    WAITING = "waiting"
-    READY = "ready"
-    CLAIMED = "claimed"
-    RESUMED = "resumed"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
+from broker.client.answers import Answer, Identity, PauseState
+from broker.client.words import moment, moment_or_none
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +58,8 @@ class Pause:
 class Claim:
     """The right to run a step once, and the answer that was looked up for it.
 
-    `token` is None where the step still cannot run: the pause waits again, or has failed (P6).
+    `token` is None where the step still cannot run: the pause waits again, or has failed (P6), or
+    is ready still, where the connector needs an administrator (F1, F18a).
     """
 
     pause: str

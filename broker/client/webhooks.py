@@ -13,11 +13,13 @@ from broker.client.happenings import Event
 from broker.client.problems import BrokerError
 
 PREFIX = "whsec_"
+SHORTEST = 24
+"""Bytes of a secret (Standard Webhooks 1.0)."""
 TOLERANCE_S = 5 * 60
 
 
 class Forged(BrokerError):
-    """A request to a webhook is not the broker's, or is too old; answer it with 400."""
+    """A request to a webhook is not the broker's, or is too old; answer it with 401."""
 
 
 def verify_webhook(
@@ -27,7 +29,8 @@ def verify_webhook(
     *,
     now: float | None = None,
 ) -> Event:
-    """The event in a webhook's request; Forged where no secret signed these very bytes.
+    """The event in a webhook's request; Forged where no secret signed these very bytes, ValueError
+    for a secret that is none: base64 of 24 bytes or more.
 
     `secrets` are the ones alive, two during a rotation. A request is good for five minutes on
     either side of `now` (seconds since 1970); keep the event's id to know a repetition.
@@ -48,5 +51,7 @@ def verify_webhook(
 
 
 def _signature(secret: str, signed: bytes) -> bytes:
-    key = base64.b64decode(secret.removeprefix(PREFIX))
+    key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    if len(key) < SHORTEST:  # anybody can sign with the key of an empty setting
+        raise ValueError("This is not the secret of a webhook.")
     return base64.b64encode(hmac.digest(key, signed, sha256))

@@ -47,7 +47,7 @@ def done(settings: Settings) -> State:
 
 
 async def _revision(settings: Settings) -> str | None:
-    db = await bootstrap.connected(settings)
+    db = await bootstrap.database_of(settings)
     try:
         return await bootstrap.revision_of(db, settings)
     finally:

@@ -63,7 +63,7 @@ async def beside(settings: Settings) -> AsyncIterator[Broker]:
         click.echo(f"on the demo in {settings.data}", err=True)
     if (path := settings.sqlite_path) is not None and not path.is_file():
         raise Misconfigured(f"There is no database at {path} yet; run: broker migrate")
-    db = await bootstrap.connected(settings)
+    db = await bootstrap.database_of(settings)
     try:
         if bootstrap.is_behind(await bootstrap.revision_of(db, settings)):
             raise Misconfigured("The database is not at the newest revision; run: broker migrate")

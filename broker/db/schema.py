@@ -146,7 +146,7 @@ table("licenses", key("project_id", primary_key=True), maybe_count("capacity"), 
 
 table("api_keys", key("id", primary_key=True), key("project_id"), words("name"), key("hash"),
     words("scopes"),  # space separated
-    words("connectors", ""),  # names it is limited to; empty: all
+    words("connectors", ""),  # names it is limited to, a line each; empty: all
     words("step_types", ""),
     words("evidence", "[]"),  # JSON: [{"issuer", "audience"}] whose id_tokens it may present
     words("return_urls", "[]"),  # JSON: registered return URLs (safety 29)
@@ -163,6 +163,7 @@ table("sessions", key("hash", primary_key=True), key("project_id"), key("kind"),
     maybe_key("user_id"), words("roles", ""),
     maybe_key("link_id"),  # a connect session opens this link and no other
     words("asserted_by"),  # "issuer", "setup" or the id of the key that vouched
+    maybe_moment("anew_since"),  # the person showed who they are since then (safety 28)
     moment("created_at"), moment("expires_at"), maybe_moment("ended_at"),
     one_of("kind", "administrator", "person"),
     Index("ix_sessions_user", "project_id", "user_id"))

@@ -55,20 +55,21 @@ class SqliteTransaction:
         self.now = now
 
     def find(self, sql: str, **params: Any) -> Row | None:
-        rows = self.all(sql, **params)
-        return rows[0] if rows else None
+        rows = self._done(sql, params)
+        return dict(zip(rows[0].keys(), rows[0], strict=True)) if rows else None
 
     def all(self, sql: str, **params: Any) -> list[Row]:
-        text, values = _numbered(sql)
-        rows = self._connection.execute(text, values(params)).fetchall()
-        if not rows:
-            return rows
-        names = rows[0].keys()  # a sqlite3.Row compares a name with one after the other, each time
+        rows = self._done(sql, params)
+        names = rows[0].keys() if rows else ()
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def run(self, sql: str, **params: Any) -> None:
+        self._done(sql, params)
+
+    def _done(self, sql: str, params: dict[str, Any]) -> list[sqlite3.Row]:
+        """For mappings: a row of the driver compares a name with one after the other, each time."""
         text, values = _numbered(sql)
-        self._connection.execute(text, values(params)).fetchall()
+        return self._connection.execute(text, values(params)).fetchall()
 
 
 class Work:

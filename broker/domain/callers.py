@@ -83,6 +83,11 @@ class Caller:
             )
         return self
 
+    def has_signed_in(self, project: str) -> bool:
+        """Whether it is a person of the project for whom no program vouched (safety 16, 28)."""
+        vouched = self.link_id is not None or self.asserted_by.startswith("key_")
+        return self.kind is Kind.PERSON and self.project == project and not vouched
+
     def is_for(self, connector: str) -> bool:
         """Whether it may come near the connector of that name: keys may be limited (safety 22)."""
         allowed = {names.key(name) for name in self.connectors}

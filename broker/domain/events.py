@@ -25,6 +25,7 @@ _STATUS = "user_id row cause"
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
+        "audit.head": _kind("How far the chain of the audit has come.", "count hash"),
         "authorization.connected": _kind(
             "A person has connected their account.", "connector user_id"
         ),
@@ -81,7 +82,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "pause.cancelled": _kind(
             "The flow, the person or the connector of a waiting step is gone.", _PAUSE
         ),
-        "pause.failed": _kind("A waiting step was ended with an error.", _PAUSE),
+        "pause.failed": _kind("A waiting step was ended, or five sign-ins did not help.", _PAUSE),
         "run.decided": _kind(
             "An administrator has decided about held changes.", "run released rejected undecided"
         ),

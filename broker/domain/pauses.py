@@ -44,8 +44,8 @@ class Event(StrEnum):
     RELEASED = "released"
 
 
-class RunAs(StrEnum):
-    """Whom the step will run as once it is claimed."""
+class Identity(StrEnum):
+    """Whom a step runs as."""
 
     USER = "user"
     CONNECTOR = "connector"
@@ -74,7 +74,7 @@ class Pause:
     created_at: int
     changed_at: int
     version: int = 1
-    run_as: RunAs = RunAs.USER
+    run_as: Identity = Identity.USER
     cycles: int = 0
     claim_hash: str | None = None
     claimed_at: int | None = None
@@ -99,16 +99,22 @@ NEXT = {
     (State.CLAIMED, Event.WITHDRAWN): State.CANCELLED,  # P10, with safety 8: every pause ends
     (State.WAITING, Event.ENDED): State.FAILED,  # P11
     (State.WAITING, Event.OVERRIDDEN): State.READY,  # P12
+    (State.READY, Event.OVERRIDDEN): State.READY,  # P12, where no sign-in helps any more
     (State.WAITING, Event.POLICY_CHANGED): State.WAITING,  # P13
     (State.WAITING, Event.RELEASED): State.READY,  # P14
+    (State.READY, Event.RELEASED): State.READY,  # P14, signed in and not claimed yet
 }
 
 # An administrator's word holds for the next go alone; after that the person's own account counts.
 RUNS_AS = {
-    Event.OVERRIDDEN: RunAs.CONNECTOR,
-    Event.RELEASED: RunAs.CONNECTOR,
-    Event.NOT_USABLE: RunAs.USER,
+    Event.OVERRIDDEN: Identity.CONNECTOR,
+    Event.RELEASED: Identity.CONNECTOR,
+    Event.NOT_USABLE: Identity.USER,
+    Event.SILENT: Identity.USER,
 }
+
+BY_HAND = {Event.ENDED: "ended", Event.OVERRIDDEN: "overridden"}
+"""What everybody is told of an administrator's act; their own words are for pause and audit."""
 
 
 def after(

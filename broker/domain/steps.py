@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 
-from broker.domain import pauses
 from broker.domain.connectors import Policy
+from broker.domain.pauses import STATUS
+from broker.domain.pauses import Identity as Identity
 
 
 class Subject(StrEnum):
@@ -30,7 +31,7 @@ class Token(StrEnum):
 
     USABLE = "usable"
     TRANSIENT = "transient"
-    NOT_USABLE = "not usable"
+    NOT_USABLE = "not_usable"
 
 
 class ConnectorUser(StrEnum):
@@ -49,13 +50,6 @@ class Outcome(StrEnum):
     WAIT = "wait"
     PAUSE = "pause"
     ERROR = "error"
-
-
-class Identity(StrEnum):
-    """Whom the step runs as."""
-
-    USER = "user"
-    CONNECTOR = "connector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +105,7 @@ FALLBACK_WARNING = "user-auth-fallback"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the wall: what each fact it asks for has to be, and what is answered then."""
+    """One line of the table: what each fact it asks for has to be, and what is answered then."""
 
     decision: Decision
     wants: Mapping[str, Collection[object]]
@@ -155,10 +149,10 @@ def released(facts: Facts) -> Decision:
 
     The same walls stand: F1, F2, F18 and F20 answer first.
     """
-    walls = decide(replace(facts, user_authentication=True, supported=False))
-    if walls.identity is not Identity.CONNECTOR:
-        return walls
-    return replace(walls, row="P12", reason="released-by-admin", fallback=True)
+    found = decide(replace(facts, user_authentication=True, supported=False))
+    if found.identity is not Identity.CONNECTOR:
+        return found
+    return replace(found, row="P12", reason="released-by-admin", fallback=True)
 
 
 def _if(decision: Decision, **wants: object) -> Row:
@@ -229,10 +223,10 @@ TABLE = (
     _if(Decision("F8", Outcome.ASK, "authentication-required"), interactive=True),
     _if(_fallback("F9"), policy=Policy.FALLBACK),
     _if(_fallback("F10", warning=WARN_NO_SIGN_IN), policy=Policy.FALLBACK_WITH_WARNING),
-    _if(Decision("F11", Outcome.PAUSE, pauses.STATUS), policy=Policy.PAUSE),
+    _if(Decision("F11", Outcome.PAUSE, STATUS), policy=Policy.PAUSE),
     _if(_error("F12", "user-auth-required")),
 )
-"""The table on the wall, top to bottom, before it is asked whether the connector user can."""
+"""The table, top to bottom, before it is asked whether the connector user can."""
 
 WARNINGS = {row.decision.row: row.decision.warning for row in TABLE if row.decision.warning}
 """The warning of each row that has one."""
@@ -258,7 +252,7 @@ MESSAGES = {
     "F18a": "The connector user has to be authorized again by an administrator.",
     "F18b": "The connector user's sign-in cannot be renewed just now; ask again soon.",
     "F19": "No one person here has the name given for this step.",
-    "P1": "The step waits already, for another attempt or another key that asked.",
+    "P1": "The step waits already: for its person, or for another attempt or key that asked.",
     "P4": "The step was claimed and is running; its result is waited for.",
     "F20": "This attempt already ran as a person and does not go on as the connector user.",
 }

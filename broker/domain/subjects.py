@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from broker.domain.errors import Invalid, Problem
@@ -33,7 +33,7 @@ class Subject:
     @classmethod
     def parse(cls, said: Mapping[str, Any], *, pointer: str = "/subject") -> Subject:
         """The person these members of a request name; Invalid where they name none or two."""
-        known = {field.name for field in fields(cls)}
+        known = cls.__dataclass_fields__.keys()
         problems = [
             Problem(f"{pointer}/{name}", "unknown_field", f"There is no {name} here.")
             for name in said

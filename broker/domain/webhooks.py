@@ -24,7 +24,9 @@ PING = "webhook.ping"
 
 
 class State(StrEnum):
-    """What becomes of a webhook's events: told; kept, after 50 failures; kept, after a 410."""
+    """What becomes of a webhook's events: told; kept until it is enabled, after 50 failures; only
+    what already waits is kept, after a 410; gone.
+    """
 
     ENABLED = "enabled"
     PAUSED = "paused"
@@ -91,7 +93,7 @@ class Webhook:
         return replace(self, **said, changed_at=now, version=self.version + 1)
 
 
-class Told(StrEnum):
+class DeliveryState(StrEnum):
     """What became of an event for one webhook."""
 
     WAITING = "waiting"
@@ -109,7 +111,7 @@ class Delivery:
     project: str
     webhook: str
     event: str
-    state: Told
+    state: DeliveryState
     due_at: int
     attempt: int
     status: int | None
@@ -119,11 +121,13 @@ class Delivery:
 
 
 def next_try(attempt: int, since: int, now: int, spread: float) -> int | None:
-    """When what failed for the `attempt`th time is due again; None once three days are over.
+    """When what failed for the `attempt`th time is due again; None once three days are over that
+    began with `since`, and with them the ladder.
 
     `spread`, from 0 to 1, adds up to a tenth, so that what failed together does not come together.
     """
-    wait = LADDER[min(attempt, len(LADDER)) - 1]
+    begun = next((step for step in LADDER if step > now - since), DAY)
+    wait = min(begun, LADDER[min(attempt, len(LADDER)) - 1])
     due = now + wait + int(wait * spread / 10)
     return due if due <= since + GIVEN_UP else None
 

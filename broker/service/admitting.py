@@ -1,5 +1,7 @@
 """What a key may ask about, and what it gets: read again in the transaction that answers."""
 
+from collections.abc import Collection
+
 from broker.db.database import Transaction
 from broker.domain.callers import Caller, Kind
 from broker.domain.errors import Forbidden, Unknown
@@ -7,6 +9,7 @@ from broker.domain.steps import Identity, Outcome
 from broker.service.asking import StepRequest
 from broker.service.looking import Sight
 from broker.store import callers, connectors
+from broker.store.decisions import Earlier
 
 
 def still(tx: Transaction, caller: Caller) -> Caller:
@@ -34,6 +37,23 @@ def allow(tx: Transaction, caller: Caller, request: StepRequest) -> None:
             reason="step-type-not-allowed",
             next=f"It is for {', '.join(sorted(caller.step_types))}.",
         )
+
+
+def reached(tx: Transaction, caller: Caller, ids: Collection[str]) -> set[str]:
+    """Those of these connectors, deleted ones too, that the caller's key is for (safety 22)."""
+    found = [connectors.find(tx, caller.project, id) for id in ids]
+    return {each.id for each in found if each is not None and caller.is_for(each.name)}
+
+
+def again(tx: Transaction, caller: Caller, request: StepRequest, earlier: Earlier) -> StepRequest:
+    """The question of a repeated attempt: about whom and what it was first found to mean, whoever
+    has the names now (safety 23). Forbidden where the key is not for what that is called now.
+    """
+    if earlier == Earlier():
+        return request
+    request = request.about(earlier.connector, earlier.user)
+    allow(tx, caller, request)
+    return request
 
 
 def leaves(caller: Caller, request: StepRequest, sight: Sight) -> bool:

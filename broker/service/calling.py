@@ -12,7 +12,7 @@ import structlog
 from broker.db.database import Database, Transaction, Unavailable
 from broker.db.seal import Seal, Unreadable
 from broker.domain.clock import MINUTE
-from broker.domain.webhooks import Delivery, State, Told, Webhook, next_try, signed
+from broker.domain.webhooks import Delivery, DeliveryState, State, Webhook, next_try, signed
 from broker.service.publishing import shown
 from broker.store import audit, deliveries, events, webhooks
 from broker.store.deliveries import Place
@@ -133,14 +133,14 @@ def _claiming(tx: Transaction, place: Place) -> list[Call]:
     for delivery in claimed:
         event = events.find(tx, place.project, delivery.event)
         if event is None:
-            deliveries.ended(tx, delivery, Told.FAILED, None, "event-gone")
+            deliveries.ended(tx, delivery, DeliveryState.FAILED, None, "event-gone")
         else:
             calls.append(Call(webhook, delivery, event, tx.now))
     return calls
 
 
 def _taken(tx: Transaction, call: Call, status: int) -> None:
-    deliveries.ended(tx, call.delivery, Told.DELIVERED, status, None)
+    deliveries.ended(tx, call.delivery, DeliveryState.DELIVERED, status, None)
     if call.webhook.failures and (webhook := _as_called(tx, call)):
         webhooks.change(tx, webhook.taken())
 
@@ -150,11 +150,13 @@ def _failed(
 ) -> None:
     """Up the ladder; what it means for the webhook is counted once for all that failed together."""
     webhook, delivery = _as_called(tx, call), call.delivery
-    due = next_try(delivery.attempt, delivery.created_at, tx.now, spread)
+    # What waited for a webhook to be enabled has its three days from then on.
+    since = max(delivery.created_at, call.webhook.changed_at)
+    due = next_try(delivery.attempt, since, tx.now, spread)
     if status == GONE:
         deliveries.put_off(tx, delivery, tx.now, status, code)
     elif due is None:
-        deliveries.ended(tx, delivery, Told.FAILED, status, code)
+        deliveries.ended(tx, delivery, DeliveryState.FAILED, status, code)
     else:
         deliveries.put_off(tx, delivery, due, status, code)
     if webhook is None:

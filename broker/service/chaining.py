@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from broker.db.database import Database, Transaction
-from broker.store import chain
+from broker.store import chain, events, projects
 
 AT_ONCE = 500
 log = structlog.get_logger("broker.audit")
@@ -25,9 +25,18 @@ class Chaining:
         return await self.db.write(_chaining)
 
     async def tell(self) -> None:
-        """Let the head leave the database as a log line, so that a cut chain is noticed."""
-        count, hash = await self.db.read(chain.head)
+        """Let the head leave the database, so that a cut chain is noticed: as a log line, and as an
+        event of the default project, whose administrators are the operator's.
+        """
+        count, hash = await self.db.write(_telling)
         log.info("audit head", count=count, hash=hash)
+
+
+def _telling(tx: Transaction) -> tuple[int, str]:
+    count, hash = chain.head(tx)
+    if (project := projects.named(tx, projects.DEFAULT)) is not None:
+        events.append(tx, project.id, "audit.head", count=count, hash=hash)
+    return count, hash
 
 
 def _chaining(tx: Transaction) -> int:

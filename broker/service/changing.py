@@ -23,7 +23,7 @@ from broker.service.forms import Said
 from broker.service.moving import Secrets
 from broker.service.programs import Programs
 from broker.service.views import ConnectorView
-from broker.store import audit, connectors, events, links, pauses, protected, tokens
+from broker.store import audit, callers, connectors, events, links, pauses, protected, tokens
 from providers.definition import Definition
 
 
@@ -135,6 +135,7 @@ def configure(
     connectors.change(tx, changed)
     if changed.was_connected and changed.name_key != before.name_key:
         connectors.take(tx, changed, only_one=definition.single_per_project)
+        _renamed(tx, caller, before.name, changed)
     if secrets or changed.fields != before.fields:
         tokens.outdate_minted(tx, caller.project, id)
     moved = moving.is_moved(before, changed)
@@ -154,9 +155,8 @@ def connect(
     tx: Transaction, programs: Programs, caller: Caller, id: str, version: int | None
 ) -> ConnectorView:
     """C6."""
-    before = hold(tx, caller, id, version)
-    definition = programs.definition(before.type)
-    connector = after(before, Event.FINISHED, now=tx.now)
+    connector = after(hold(tx, caller, id, version), Event.FINISHED, now=tx.now)
+    definition = programs.definition(connector.type)
     connectors.change(tx, connector)
     connectors.take(tx, connector, only_one=definition.single_per_project)
     _note(tx, caller, "connected", id)
@@ -281,6 +281,12 @@ def _free(tx: Transaction, caller: Caller, name_key: str) -> None:
             reason="name-taken",
             next=f"Go on with {begun[0].id}, or delete it.",
         )
+
+
+def _renamed(tx: Transaction, caller: Caller, was: str, now: Connector) -> None:
+    """Keys that are limited to the connector stay limited to it (safety 22)."""
+    for key in callers.renamed(tx, now.project, was, now.name):
+        audit.append(tx, now.project, caller.actor, "key.connector_renamed", key, connector=now.id)
 
 
 def _protect(

@@ -135,7 +135,7 @@ class Connected:
         user = users.get(tx, caller.project, caller.user_id or "")
         connector = connectors.get(tx, caller.project, connector_id)
         self.programs.require_sign_in(connector)
-        if not user.is_active:
+        if not user.is_active:  # is here now; a service may link who is yet to be activated
             raise Conflict("This person is not active.", reason="user-not-active")
         return linking.made(
             tx,

@@ -1,7 +1,7 @@
 """Why a step runs as whom, and what would be if: the walk through the table, nothing stored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, get_type_hints
 
@@ -19,9 +19,7 @@ from broker.store import decisions
 from broker.store.decisions import Decision as Asked
 
 KINDS: Mapping[str, type] = {
-    fact: get_type_hints(Facts)[fact]
-    for fact in (each.name for each in fields(Facts))
-    if fact != "ran_as_user"
+    fact: kind for fact, kind in get_type_hints(Facts).items() if fact != "ran_as_user"
 }
 """What may be assumed: every fact of the table but the past of this attempt."""
 
@@ -92,16 +90,16 @@ class Explaining:
         if asked is not None:
             require_same(asked.question_hash, digest(request.document), asked.id)
         once_more = _once_more(caller, request, asked)
-        ran_as_user = decisions.ran_as_person(tx, caller.project, once_more)
+        earlier = decisions.earlier(tx, caller.project, once_more)
+        request = admitting.again(tx, caller, request, earlier)
 
         def seen(assumed: Mapping[str, Any]) -> Sight:
             vault = self.resolving.vault
-            return look(
-                tx, caller.project, request, vault, ran_as_user=ran_as_user, assumed=assumed
-            )
+            ran = earlier.ran_as_user
+            return look(tx, caller.project, request, vault, ran_as_user=ran, assumed=assumed)
 
         found = seen({})
-        now, pause = waiting.foreseen(tx, once_more, found.decision)
+        now, pause = waiting.foreseen(tx, once_more, found)
         is_due = found.token is not None and found.token.is_due(tx.now)
         return Explanation(
             sight=seen(assumed) if assumed else found,

@@ -29,12 +29,9 @@ def made(
 ) -> Link:
     """A new link; the open one of a person and connector is joined, however many come at once.
 
-    Whoever joins adds their scopes, so that one consent covers all who wait (K15).
+    Whoever joins adds their scopes, so that one consent covers all who wait (K15). Where they do
+    not all send the person to one return URL, the link ends on our page (safety 29).
     """
-    if purpose is Purpose.CONNECT and user and connector:
-        joined = _joined(tx, project, user, connector, scopes)
-        if joined is not None:
-            return joined
     link = Link(
         id=ids.new("lnk"),
         project=project,
@@ -50,7 +47,7 @@ def made(
         coupon=coupon,
         other_account=other_account,
     )
-    return _kept(tx, link)
+    return _joined(tx, link) or _kept(tx, link)
 
 
 def admitted(tx: Transaction, link_id: str, caller: Caller | None) -> Link | BrokerError:
@@ -116,19 +113,20 @@ def _refused(tx: Transaction, link: Link, actor: str, reason: str) -> Forbidden:
     )
 
 
-def _joined(
-    tx: Transaction, project: str, user_id: str, connector_id: str, scopes: tuple[str, ...]
-) -> Link | None:
-    """The open link of person and connector, asking for these scopes too."""
-    link = links.open_for(tx, project, connector_id, user_id)
+def _joined(tx: Transaction, asked: Link) -> Link | None:
+    """The open link of person and connector, for whoever asks for this one too."""
+    if asked.purpose is not Purpose.CONNECT or not asked.user or not asked.connector:
+        return None
+    link = links.open_for(tx, asked.project, asked.connector, asked.user)
     if link is None:
         return None
     if link.expires_at <= tx.now:
         links.change(tx, after(link, Event.EXPIRED, now=tx.now))
         return None
-    union = tuple(dict.fromkeys((*link.scopes, *scopes)))
-    if union != link.scopes:
-        link = replace(link, scopes=union)
+    union = tuple(dict.fromkeys((*link.scopes, *asked.scopes)))
+    return_url = link.return_url if link.return_url == asked.return_url else None
+    if (union, return_url) != (link.scopes, link.return_url):
+        link = replace(link, scopes=union, return_url=return_url)
         links.change(tx, link)
     return link
 
@@ -136,8 +134,7 @@ def _joined(
 def _kept(tx: Transaction, link: Link) -> Link:
     """The link, kept; or the one of another transaction that this one waited for."""
     if not links.insert(tx, link):
-        other = links.open_for(tx, link.project, link.connector or "", link.user or "")
-        if other is None:
+        if (other := _joined(tx, link)) is None:
             raise over()
         return other
     about = {"connector": link.connector, "user": link.user}

@@ -81,23 +81,23 @@ def look(
         return Sight(None, user, Facts(), decide(Facts()))
     facts = _before_tokens(vault, connector, user, subject, request)
     said = assumed or {}
-    facts = _but(facts, **said)
+    facts = replace(facts, **said) if said else facts
     judge = released if is_released else decide
-    token: TokenSet | None = None
-    if "token" not in said and judge(facts).identity is Identity.USER:
+    decision, token = judge(facts), None
+    if "token" not in said and decision.identity is Identity.USER:
         token = _read(tx, vault, connector, user.id, mends=assumed is None) if user else None
-        facts = _but(facts, token=_of_person(token, connector, request.scopes, tx.now))
-    if "connector_user" not in said and judge(facts).identity is Identity.CONNECTOR:
+        found = _of_person(token, connector, request.scopes, tx.now)
+        if found is not Token.USABLE:
+            facts = replace(facts, token=found)
+            decision = judge(facts)
+    if "connector_user" not in said and decision.identity is Identity.CONNECTOR:
         token = _read(tx, vault, connector, None, mends=assumed is None)
-        facts = _but(facts, connector_user=_of_connector(token, connector, tx.now))
-    facts = _but(facts, ran_as_user=ran_as_user)
-    return Sight(connector, user, facts, judge(facts), token)
-
-
-def _but(facts: Facts, **found: Any) -> Facts:
-    """These facts with what was found, which in most cases is what they say already."""
-    known = all(getattr(facts, name) == value for name, value in found.items())
-    return facts if known else replace(facts, **found)
+        facts = replace(facts, connector_user=_of_connector(token, connector, tx.now))
+        decision = judge(facts)
+    if ran_as_user:
+        facts = replace(facts, ran_as_user=True)
+        decision = judge(facts)
+    return Sight(connector, user, facts, decision, token)
 
 
 def _before_tokens(

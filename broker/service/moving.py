@@ -47,7 +47,7 @@ def people_let_go(
     if not changed.user_authentication or definition.lets_people(changed.integration):
         return changed
     caller.require_administrator()
-    waiting = pauses.waiting(tx, changed.project, changed.id)
+    waiting = pauses.unreleased(tx, changed.project, changed.id)
     words = f"{OFF}:{len(waiting)}" if waiting else OFF
     if confirmed != words:
         would = connectors.affected(tx, changed.project, changed.id)

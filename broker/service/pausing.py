@@ -13,14 +13,14 @@ from broker.domain import names
 from broker.domain.callers import Caller, Kind
 from broker.domain.clock import rfc3339
 from broker.domain.errors import Conflict, Forbidden
-from broker.domain.pauses import STATUS, Event, Pause, State, after
-from broker.domain.steps import Outcome
-from broker.service import admitting
+from broker.domain.pauses import STATUS, Event, Identity, Pause, State, after
+from broker.domain.steps import Decision, Outcome
+from broker.service import admitting, waiting
 from broker.service.answering import Answer
 from broker.service.asking import StepRequest
-from broker.service.releasing import decided
+from broker.service.releasing import SWITCHED_OFF, decided
 from broker.service.resolving import Renewals, Resolving, served
-from broker.store import connectors, decisions, pauses, tokens, users
+from broker.store import connectors, decisions, links, pauses, tokens, users
 
 BATCH = 100
 NO_SIGN_IN_HELPS = ("connector-unavailable", "connector-user-unavailable")  # F1, F18a
@@ -30,7 +30,9 @@ Result = Literal["ran", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a claim came to; `token` None where the step still cannot run (P6)."""
+    """What a claim came to; `token` None where the step still cannot run: the pause waits again or
+    has failed (P6), or is ready still, where an administrator is needed (F1, F18a, P1).
+    """
 
     token: str | None
     answer: Answer
@@ -84,35 +86,43 @@ class Pausing:
             limit=limit,
         )
 
-    async def claim(self, caller: Caller, id: str) -> Claim:
+    async def claim(self, caller: Caller, id: str, *, credential: bool = True) -> Claim:
         """P4: take a ready pause and look again who its step runs as (safety 26).
 
         The claim token is new each time and goes to the key that opened the pause. Conflict where
         it is not ready or another was first; Wait where a token cannot be had right now. Then, and
-        where the connector itself is in trouble, it stays ready: no sign-in would help.
+        where no sign-in would help, it stays ready. Without `credential` none leaves.
         """
         caller.require("pauses:write")
         token = secrets.token_urlsafe(32)
         hash = self.hasher(token)
 
         async def claiming(renewals: Renewals) -> Answer:
-            return await self.db.write(self._claiming, renewals, caller, id, hash)
+            return await self.db.write(self._claiming, renewals, caller, id, hash, credential)
 
         answer = served(await self.resolving.with_fresh_tokens(claiming))
         return Claim(token if answer.decision.outcome is Outcome.RUN else None, answer)
 
     def _claiming(
-        self, tx: Transaction, renewals: Renewals, caller: Caller, id: str, claim_hash: str
+        self,
+        tx: Transaction,
+        renewals: Renewals,
+        caller: Caller,
+        id: str,
+        claim_hash: str,
+        credential: bool,
     ) -> Answer:
         caller = admitting.still(tx, caller)
+        asked = decisions.ask_again(tx, caller.project, _own(tx, caller, id).decision)
         pause = _held(tx, caller, id)
         claimed = after(pause, Event.CLAIMED, now=tx.now, claim_hash=claim_hash)
-        asked = decisions.ask_again(tx, caller.project, pause.decision)
+        # By the ids it waits for: the names it was asked with may be somebody else's by now.
         request = StepRequest.parse(orjson.loads(asked.question))
+        request = replace(request.about(pause.connector, pause.user), credential=credential)
         admitting.allow(tx, caller, request)
         answer = self.resolving.deciding(tx, renewals, caller, request, asked, pause)
         decision = answer.decision
-        if decision.outcome is Outcome.WAIT or decision.status in NO_SIGN_IN_HELPS:
+        if decision.outcome is Outcome.WAIT or not _helps(decision):
             return replace(answer, pause=pause)
         now = _changed(tx, pause, claimed)
         if decision.outcome is not Outcome.RUN:  # P6
@@ -141,8 +151,9 @@ class Pausing:
         else:
             failed = after(pause, Event.NOT_USABLE, now=tx.now, reason="step-failed")
             now = _changed(tx, pause, failed)
-            if now.state is State.WAITING and _signed_in_since(tx, pause):
-                now = _changed(tx, now, after(now, Event.SIGNED_IN, now=tx.now))
+            if now.state is State.WAITING and (event := _meanwhile(tx, pause)):
+                reason = SWITCHED_OFF if event is Event.ENDED else None
+                now = _changed(tx, now, after(now, event, now=tx.now, reason=reason))
         return now
 
     async def end(self, caller: Caller, id: str) -> Pause:
@@ -209,13 +220,29 @@ def _moving(tx: Transaction, caller: Caller, id: str, event: Event, reason: str)
     return now
 
 
-def _held(tx: Transaction, caller: Caller, id: str) -> Pause:
-    """The caller's own pause, locked after its person: the order of a sign-in and a suspension."""
+def _own(tx: Transaction, caller: Caller, id: str) -> Pause:
+    """A pause the caller opened."""
     pause = pauses.get(tx, caller.project, id)
     if caller.id != pause.key:
         raise _of_another()
-    users.lock(tx, caller.project, pause.user)
+    return pause
+
+
+def _held(tx: Transaction, caller: Caller, id: str) -> Pause:
+    """The caller's own pause, locked after its person.
+
+    Whoever holds several things takes them in one order: decision, person, connector, pause, token
+    set; so a claim, a question, a sign-in and a suspension never wait for each other in a ring.
+    """
+    users.lock(tx, caller.project, _own(tx, caller, id).user)
     return pauses.get(tx, caller.project, id, lock=True)
+
+
+def _helps(decision: Decision) -> bool:
+    """Whether a sign-in would let the step run; what else is in its way is an administrator's."""
+    if decision.row == "P1":
+        return decision.reason == waiting.OPEN
+    return decision.status not in NO_SIGN_IN_HELPS
 
 
 def _of_another() -> Forbidden:
@@ -229,11 +256,20 @@ def _changed(tx: Transaction, pause: Pause, now: Pause) -> Pause:
     return now
 
 
-def _signed_in_since(tx: Transaction, pause: Pause) -> bool:
-    """Whether the person's token is another than the one this claim was answered with."""
-    line = decisions.lines(tx, pause.project, pause.decision)[-1]
-    token = tokens.read(tx, pause.project, pause.connector, pause.user)
-    return token is not None and token.is_usable(tx.now) and token.version != line.token_version
+def _meanwhile(tx: Transaction, claimed: Pause) -> Event | None:
+    """What happened while a claim that failed had the step: nobody can sign in for it any more, or
+    somebody did (P2), since it was released where it ran as the connector user; a refresh is none.
+    """
+    connector = connectors.find(tx, claimed.project, claimed.connector)
+    if connector is None or not connector.user_authentication:
+        return Event.ENDED
+    since = claimed.claimed_at if claimed.run_as is Identity.USER else claimed.created_at
+    if not links.connected(tx, claimed.project, connector.id, claimed.user, since or 0):
+        return None
+    token = tokens.read(tx, claimed.project, connector.id, claimed.user)
+    if token is None or token.origin != connector.origin or token.lacking(claimed.scopes):
+        return None
+    return Event.SIGNED_IN if token.is_usable(tx.now) else None
 
 
 def _recovering(tx: Transaction) -> int:

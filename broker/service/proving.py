@@ -16,6 +16,8 @@ from broker.service import linking
 from broker.service.recognizing import proven
 from broker.store import actions, audit, callers, links, users
 
+PERSON_UNKNOWN = "person_unknown"
+
 
 @dataclass(frozen=True, slots=True)
 class ActionPage:
@@ -71,7 +73,11 @@ def prove(tx: Transaction, hasher: Hasher, link_id: str, caller: Caller) -> Proo
 
 
 def judged(tx: Transaction, action: Action, user: User | None, reason: str | None) -> Action:
-    """The action with its verdict; without a person it says nothing that was not sent."""
+    """The action with its verdict; without a person it says nothing that was not sent. Somebody
+    whose directory was deleted is nobody: they cannot sign in through its issuer (safety 12).
+    """
+    if user is None or user.detached_at is not None:
+        user, reason = None, reason or PERSON_UNKNOWN
     person = proven(tx, user) if user else None
     verdict = judge(action.expected, action.suffixes, person, reason=reason or NOT_AUTHENTICATED)
     return after(replace(action, user=user.id if user else None), Event.ANSWERED, verdict=verdict)
@@ -111,8 +117,7 @@ def _present(tx: Transaction, caller: Caller, action: Action) -> User:
     """The person who signed in for this action, with the project's identity provider."""
     if caller.kind is not Kind.PERSON or caller.project != action.project:
         raise Unknown("Nobody is signed in.", reason="sign-in-needed", next="Sign in first.")
-    vouched = caller.link_id is not None or caller.asserted_by.startswith("key_")
-    if vouched or caller.session is None or caller.user_id is None:
+    if not caller.has_signed_in(action.project) or not caller.session or not caller.user_id:
         raise Forbidden("This session was vouched for by a program.", reason="not-signed-in")
     if not actions.is_signed_in_since(tx, action.project, caller.session, action.created_at):
         raise Conflict(

@@ -138,7 +138,7 @@ class Members:
     def url_or_none(self, name: str) -> str | None:
         """An absolute http or https URL without a user; None where it is null or not there."""
         value = self.text_or_none(name)
-        if value and not _is_url(value):
+        if value and not is_url(value):
             self.wrong(name, "not_a_url", f"{name} must be an absolute http or https URL.")
         return value
 
@@ -255,7 +255,8 @@ def _is_number(value: object, least: int) -> TypeGuard[int]:
     return least <= value <= NUMBER_LIMIT
 
 
-def _is_url(text: str) -> bool:
+def is_url(text: str) -> bool:
+    """Whether it is an absolute http or https URL without a user."""
     try:
         parts = urlsplit(text)
     except ValueError:

@@ -47,14 +47,15 @@ class Releasing:
 
 
 def released(tx: Transaction, caller: Caller, connector: Connector, confirmed: int | None) -> int:
-    """P14: with user authentication off, what waits may run as the connector user; how many.
+    """P14: with user authentication off, what waits, or is ready since its person signed in, may
+    run as the connector user; how many.
 
     Unconfirmed until `confirmed` is that number: nobody's identity changes without it being said.
     """
-    waiting = pauses.waiting(tx, connector.project, connector.id)
-    said = f"Steps that wait would run as the connector user: ?confirm={len(waiting)}."
-    _require(len(waiting), confirmed or 0, said)
-    return len(decided(tx, caller, waiting, Event.RELEASED, SWITCHED_OFF))
+    found = pauses.unreleased(tx, connector.project, connector.id)
+    said = f"Steps that wait would run as the connector user: ?confirm={len(found)}."
+    _require(len(found), confirmed or 0, said)
+    return len(decided(tx, caller, found, Event.RELEASED, SWITCHED_OFF))
 
 
 def decided(

@@ -6,10 +6,12 @@ from enum import StrEnum
 from typing import Any
 
 from broker.db.database import Database, Transaction
+from broker.domain import names
 from broker.domain.callers import Caller
 from broker.domain.clock import rfc3339
 from broker.domain.errors import NotFound
 from broker.domain.steps import WARNINGS
+from broker.service import admitting
 from broker.service.answering import warning_shown
 from broker.store import counts, decisions
 from broker.store.counts import Count
@@ -25,19 +27,27 @@ class By(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reporting:
-    """A key reads what it asked itself; everything is for who may read the audit (safety 23)."""
+    """A key reads what it asked itself; who may read the audit reads everything (safety 23), but
+    for what is about connectors that its key is not for (safety 22).
+    """
 
     db: Database
 
     async def decision(self, caller: Caller, id: str) -> tuple[Decision, list[Line]]:
-        """A decision and every look at it; NotFound where another key asked."""
+        """A decision and the looks at it that the caller may see; NotFound where there is none."""
         caller.require("resolve")
 
         def reading(tx: Transaction) -> tuple[Decision, list[Line]]:
             found = decisions.find(tx, caller.project, id)
-            if found is None or _key(caller) not in (None, found.key):
+            if found is None or not (found.key == caller.id or caller.may("audit:read")):
                 raise NotFound()
-            return found, decisions.lines(tx, caller.project, id)
+            lines = decisions.lines(tx, caller.project, id)
+            if found.key == caller.id or not caller.connectors:
+                return found, lines
+            mine = admitting.reached(tx, caller, {line.connector for line in lines})
+            if not (seen := [line for line in lines if line.connector in mine]):
+                raise NotFound()
+            return found, seen
 
         return await self.db.read(reading)
 
@@ -53,11 +63,13 @@ class Reporting:
     ) -> list[Ran]:
         """Who ran as whom, newest first (R2); with `warned` only what the panel shows (R13)."""
         caller.require("resolve")
+        key, mine = _seen(caller)
         return await self.db.read(
             decisions.page,
             caller.project,
             user=user,
-            key=_key(caller),
+            key=key,
+            names=mine,
             execution=execution,
             warned=warned,
             before=before,
@@ -79,11 +91,13 @@ class Reporting:
         (R2); "" stands for nobody, and for no connector.
         """
         caller.require("resolve")
+        key, mine = _seen(caller)
         return await self.db.read(
             counts.counted,
             caller.project,
             by,
-            key=_key(caller),
+            key=key,
+            names=mine,
             since=since,
             until=until,
             after=after,
@@ -91,9 +105,12 @@ class Reporting:
         )
 
 
-def _key(caller: Caller) -> str | None:
-    """Whose decisions it reads; None is everybody's."""
-    return None if caller.may("audit:read") else caller.id
+def _seen(caller: Caller) -> tuple[str | None, list[str]]:
+    """What the caller may see, as `decisions.seen_by` takes it."""
+    if not caller.may("audit:read"):
+        return caller.id, []
+    mine = [names.key(name) for name in caller.connectors]
+    return caller.id if mine else None, mine
 
 
 def decision_shown(decision: Decision, lines: Iterable[Line], traced: bool) -> dict[str, Any]:

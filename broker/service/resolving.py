@@ -10,7 +10,7 @@ from broker.db.seal import Unreadable
 from broker.domain.callers import Caller
 from broker.domain.errors import Invalid, Problem, Unavailable
 from broker.domain.links import Purpose
-from broker.domain.pauses import Pause, RunAs
+from broker.domain.pauses import Pause
 from broker.domain.steps import Identity, Outcome
 from broker.service import admitting, linking, recording, waiting
 from broker.service.answering import Answer, Ask, Credential, Wait, run_as
@@ -21,14 +21,14 @@ from broker.store import connectors, decisions, users
 from broker.store.decisions import Decision
 
 T = TypeVar("T")
-Key = tuple[str, str, str | None]
+TokenKey = tuple[str, str, str | None]
 """A token set: project, connector, person (None: the connector user)."""
 
 
 class Renewable(Exception):
     """The table waits for tokens that a refresh may mend; nothing of the unit was kept."""
 
-    def __init__(self, keys: Collection[Key]) -> None:
+    def __init__(self, keys: Collection[TokenKey]) -> None:
         super().__init__(keys)
         self.keys = keys
 
@@ -37,8 +37,8 @@ class Renewable(Exception):
 class Renewals:
     """The token sets one question had refreshed, and those to refresh behind its answer."""
 
-    tried: set[Key] = field(default_factory=set)
-    behind: set[Key] = field(default_factory=set)
+    tried: set[TokenKey] = field(default_factory=set)
+    behind: set[TokenKey] = field(default_factory=set)
 
     def note(self, sights: Iterable[Sight], now: int) -> None:
         """Renewable where the table waits for sets nobody tried yet; else only remember them."""
@@ -91,7 +91,7 @@ class Resolving:
                 await self._refreshed(renewals.behind)
             return found
 
-    async def _refreshed(self, keys: Collection[Key]) -> None:
+    async def _refreshed(self, keys: Collection[TokenKey]) -> None:
         await asyncio.gather(*(self.vault.refreshed(*key) for key in keys))
 
     def _resolving(
@@ -131,15 +131,17 @@ class Resolving:
 
         `pause` is the one whose claim asks again (P4): then none is opened.
         """
-        sight, credential = self._seen(tx, caller, request, asked, pause)
+        earlier = decisions.earlier(tx, caller.project, asked)
+        if pause is None:
+            request = admitting.again(tx, caller, request, earlier)
+        sight, credential = self._seen(tx, caller, request, pause, earlier.ran_as_user)
         if sight.decision.outcome is Outcome.PAUSE and pause is None:
             # A sign-in that ends right now saves its token under these locks too: either it sees
             # the pause, or the second look sees the token (F11).
             hold(tx, (sight,))
-            sight, credential = self._seen(tx, caller, request, asked, pause)
+            sight, credential = self._seen(tx, caller, request, pause, earlier.ran_as_user)
         renewals.note((sight,), tx.now)
-        if pause is None:
-            sight, pause = waiting.with_pause(tx, asked, sight)
+        sight, pause = waiting.with_pause(tx, caller, asked, sight, pause)
         runs = sight.decision.outcome is Outcome.RUN
         answer = Answer(
             decision_id=asked.id,
@@ -171,14 +173,13 @@ class Resolving:
         tx: Transaction,
         caller: Caller,
         request: StepRequest,
-        asked: Decision,
         pause: Pause | None,
+        ran_as_user: bool,
     ) -> tuple[Sight, Credential | None]:
         """What the table says, with the credential if one leaves.
 
         A token that does not open is noted as unreadable (K16), and the table is asked again.
         """
-        ran_as_user = decisions.ran_as_person(tx, caller.project, asked)
         for _ in (Identity.USER, Identity.CONNECTOR, None):
             sight = look(
                 tx,
@@ -186,7 +187,7 @@ class Resolving:
                 request,
                 self.vault,
                 ran_as_user=ran_as_user,
-                is_released=pause is not None and pause.run_as is RunAs.CONNECTOR,
+                is_released=pause is not None and pause.run_as is Identity.CONNECTOR,
             )
             if sight.token is None or not admitting.leaves(caller, request, sight):
                 return sight, None

@@ -19,7 +19,7 @@ from broker.service import recognizing
 from broker.service.callers import Callers
 from broker.service.licensing import Licensing, Login
 from broker.service.projects import secret_place
-from broker.store import audit, identities, projects, sign_ins
+from broker.store import audit, identities, links, projects, sign_ins
 from broker.store.projects import Project
 from broker.store.sign_ins import SignIn
 from providers.claims import Claims
@@ -33,7 +33,10 @@ TABLE = "sign_ins"
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A sign-in about to be sent on, or back in the browser it left; nothing of it is sealed."""
+    """A sign-in about to be sent on, or back in the browser it left; nothing of it is sealed.
+
+    One for an action is `anew`: the person shows who they are since then (safety 28).
+    """
 
     party: Party
     project: str
@@ -42,6 +45,7 @@ class Attempt:
     verifier: Secret
     return_to: str
     now: int
+    anew_since: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class SigningIn:
                 nonce=begun.nonce,
                 challenge=challenge_of(begun.verifier.reveal()),
                 now=begun.now,
+                anew=begun.anew_since is not None,
             )
         except ProviderError as error:
             raise _unavailable() from error
@@ -119,6 +124,7 @@ class SigningIn:
                 verifier=claimed.verifier,
                 nonce=claimed.nonce,
                 now=claimed.now,
+                since=claimed.anew_since,
             )
         except (Denied, NotProven) as error:
             raise Unknown(
@@ -143,6 +149,7 @@ class SigningIn:
             verifier=Secret(secrets.token_urlsafe(32)),
             return_to=return_to,
             now=tx.now,
+            anew_since=_anew_since(tx, project, return_to, tx.now),
         )
         row, verifier = self.callers.hasher(begun.state), begun.verifier.reveal()
         sealed = SignIn(
@@ -151,6 +158,7 @@ class SigningIn:
             verifier=self.seal.seal(verifier.encode(), project, TABLE, row, "verifier"),
             nonce=self.seal.seal(begun.nonce.encode(), project, TABLE, row, "nonce"),
             return_to=return_to,
+            expires_at=tx.now + sign_ins.LIFETIME,
         )
         sign_ins.forget(tx, project)
         sign_ins.insert(tx, sealed, browser_hash=self.callers.hasher(browser))
@@ -175,6 +183,7 @@ class SigningIn:
             verifier=Secret(verifier.decode()),
             return_to=found.return_to,
             now=tx.now,
+            anew_since=_anew_since(tx, project, found.return_to, found.began_at),
         )
 
     def _signing_in(
@@ -193,7 +202,14 @@ class SigningIn:
             )
         identities.learn(tx, claimed.project, claims.issuer, claims.subject, user.id)
         login = self.licensing.logging_in(tx, claimed.project, user.id, f"person:{user.id}")
-        self.callers.beginning(tx, claimed.project, user.id, cookie, asserted_by="issuer")
+        self.callers.beginning(
+            tx,
+            claimed.project,
+            user.id,
+            cookie,
+            asserted_by="issuer",
+            anew_since=claimed.anew_since,
+        )
         return login
 
     def _party(self, project: Project | None) -> Party:
@@ -218,6 +234,12 @@ class SigningIn:
 def callback(project: str) -> str:
     """Where the project's identity provider sends people back to."""
     return f"/signin/callback/{project}"
+
+
+def _anew_since(tx: Transaction, project: str, return_to: str, began_at: int) -> int | None:
+    """When it began, of a sign-in that leads to an action's link; None of any other."""
+    link = links.find(tx, project, return_to.removeprefix("/connect/"))
+    return began_at if link is not None and link.coupon is not None else None
 
 
 def _local(return_to: str) -> str:

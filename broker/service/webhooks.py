@@ -1,19 +1,20 @@
 """Webhooks as administrators set them up: made, changed, tried, and what they were told."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.db.database import Database, Transaction
 from broker.db.seal import Seal
 from broker.domain import events as kinds
 from broker.domain import ids
-from broker.domain.callers import Caller
-from broker.domain.errors import Conflict, Problem, Stale
-from broker.domain.webhooks import ROTATION, Delivery, State, Told, Webhook, new_secret
+from broker.domain.callers import Caller, Kind
+from broker.domain.errors import Conflict, Forbidden, Problem, Stale
+from broker.domain.webhooks import ROTATION, Delivery, DeliveryState, State, Webhook, new_secret
 from broker.store import audit, deliveries, events, webhooks
 from providers.egress import Egress
 from providers.errors import HostRefused
+from providers.places import origin_of_url
 
 A_PROJECT = 20
 URL_LIMIT = 2048
@@ -31,12 +32,17 @@ class Webhooks:
     egress: Egress
 
     async def every(self, caller: Caller) -> list[Webhook]:
-        """All of the project, in the order in which they were made."""
-        return await self.db.read(webhooks.every, caller.project)
+        """All of the project, in the order in which they were made; to a key with the origin of
+        their addresses alone, which may hold a secret.
+
+        Forbidden, as whatever is read here, to a key that is limited to connectors (safety 22).
+        """
+        found = await self.db.read(webhooks.every, _unlimited(caller).project)
+        return [_seen(caller, each) for each in found]
 
     async def get(self, caller: Caller, id: str) -> Webhook:
-        """One of the project; NotFound."""
-        return await self.db.read(webhooks.get, caller.project, id)
+        """One of the project, as in the list; NotFound."""
+        return _seen(caller, await self.db.read(webhooks.get, _unlimited(caller).project, id))
 
     async def add(self, caller: Caller, url: str, types: Sequence[str]) -> tuple[Webhook, str]:
         """A new one and its secret, shown this once; Invalid where `url` is no place to send to.
@@ -70,7 +76,9 @@ class Webhooks:
         return await self.db.write(_enabling, caller, id)
 
     async def rotate(self, caller: Caller, id: str) -> tuple[Webhook, str]:
-        """A new secret, shown this once; for a day messages are signed by both."""
+        """A new secret, shown this once; for a day messages are signed by both. The last two count:
+        another one within that day ends the first.
+        """
         return await self.db.write(self._rotating, caller, id)
 
     async def ping(self, caller: Caller, id: str) -> str:
@@ -83,13 +91,13 @@ class Webhooks:
         self,
         caller: Caller,
         id: str,
-        states: Collection[Told],
+        states: Collection[DeliveryState],
         *,
         before: int | None,
         limit: int,
     ) -> list[Delivery]:
         """What it was told and is still to be told, the newest first; NotFound."""
-        return await self.db.read(_told, caller.project, id, states, before, limit)
+        return await self.db.read(_told, _unlimited(caller).project, id, states, before, limit)
 
     async def redeliver(self, caller: Caller, id: str, n: int) -> Delivery:
         """Tell it once more, under the same id; NotFound where the event is kept no longer."""
@@ -103,6 +111,8 @@ class Webhooks:
             except HostRefused as error:
                 text = f"Events are sent by https: {error.provider_text}."
                 raise Problem("/url", "url_refused", text).alone() from None
+            if "#" in url:
+                raise Problem("/url", "url_refused", "A fragment is sent to nobody.").alone()
         if types is not None:
             kinds.chosen(types, "/types")
 
@@ -150,6 +160,23 @@ class Webhooks:
         return self.seal.seal(secret.encode(), project, "webhooks", id, column)
 
 
+def _unlimited(caller: Caller) -> Caller:
+    """The caller; a webhook is told of every connector."""
+    if caller.connectors:
+        raise Forbidden(
+            f"The key {caller.name or caller.id} is for some connectors only.",
+            reason="connector-not-allowed",
+            next="Use a key that is not limited to connectors.",
+        )
+    return caller
+
+
+def _seen(caller: Caller, webhook: Webhook) -> Webhook:
+    if caller.kind is Kind.ADMINISTRATOR:
+        return webhook
+    return replace(webhook, url=origin_of_url(webhook.url) or "")
+
+
 def _changing(
     tx: Transaction, caller: Caller, id: str, said: dict[str, Any], version: int | None
 ) -> Webhook:
@@ -195,7 +222,7 @@ def _told(
     tx: Transaction,
     project: str,
     id: str,
-    states: Collection[Told],
+    states: Collection[DeliveryState],
     before: int | None,
     limit: int,
 ) -> list[Delivery]:

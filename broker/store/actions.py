@@ -55,10 +55,12 @@ def end_all(tx: Transaction, project: str, user_id: str) -> None:
 
 
 def is_signed_in_since(tx: Transaction, project: str, session_hash: str, since: int) -> bool:
-    """Whether this living session began after `since`: a cookie from before proves nothing."""
+    """Whether the person of this living session was asked anew who they are after `since`: neither
+    a cookie from before proves that they are there, nor an issuer that knew them already.
+    """
     sql = """
         SELECT hash FROM sessions
-         WHERE project_id = :project AND hash = :hash AND created_at >= :since
+         WHERE project_id = :project AND hash = :hash AND anew_since >= :since
            AND ended_at IS NULL AND expires_at > :now
     """
     return tx.find(sql, project=project, hash=session_hash, since=since, now=tx.now) is not None

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from broker.db.database import Row, Transaction
+from broker.domain import names
 from broker.domain.callers import Caller, Kind
 from broker.domain.clock import MINUTE
 from broker.domain.directories import Directory
@@ -34,6 +35,19 @@ def keys(tx: Transaction, project: str) -> list[dict[str, Any]]:
     """
     rows = tx.all(sql, project=project)
     return [dict(row) | {"scopes": row["scopes"].split()} for row in rows]
+
+
+def renamed(tx: Transaction, project: str, before: str, now: str) -> list[str]:
+    """Keys limited to a connector stay limited to it under its new name; which keys those are."""
+    sql = "SELECT * FROM api_keys WHERE project_id = :project AND connectors <> '' ORDER BY id"
+    rows = tx.all(sql + tx.for_update, project=project)
+    limited = [_KEY.read(row, kind=Kind.SERVICE) for row in rows]
+    those = [key for key in limited if key.is_for(before)]
+    sql = "UPDATE api_keys SET connectors = :kept WHERE project_id = :project AND id = :id"
+    for key in those:
+        others = {name for name in key.connectors if names.key(name) != names.key(before)}
+        tx.run(sql, project=project, id=key.id, kept=_LINES.kept(others | {now}))
+    return [key.id for key in those]
 
 
 def revoke_key(tx: Transaction, project: str, id: str) -> bool:
@@ -94,7 +108,7 @@ def living(tx: Transaction, project: str, directory: str) -> list[dict[str, Any]
 
 def used(tx: Transaction, ids: Iterable[str]) -> None:
     """Write down that keys and tokens were used: gathered in memory, flushed now and then."""
-    for id in ids:
+    for id in sorted(ids):  # the order in which `renamed` holds keys
         table = "api_keys" if id.startswith("key_") else "directory_tokens"
         tx.run(f"UPDATE {table} SET last_used_at = :now WHERE id = :id", id=id, now=tx.now)
 
@@ -149,12 +163,14 @@ def insert_session(
     lifetime: int,
     user_id: str | None = None,
     link_id: str | None = None,
+    anew_since: int | None = None,
 ) -> None:
     """Begin a session; its cookie is kept as a hash."""
     sql = """
-        INSERT INTO sessions (hash, project_id, kind, user_id, link_id, asserted_by,
+        INSERT INTO sessions (hash, project_id, kind, user_id, link_id, asserted_by, anew_since,
                               created_at, expires_at)
-        VALUES (:hash, :project, :kind, :user_id, :link_id, :asserted_by, :now, :expires_at)
+        VALUES (:hash, :project, :kind, :user_id, :link_id, :asserted_by, :anew_since,
+                :now, :expires_at)
     """
     tx.run(
         sql,
@@ -164,6 +180,7 @@ def insert_session(
         user_id=user_id,
         link_id=link_id,
         asserted_by=asserted_by,
+        anew_since=anew_since,
         now=tx.now,
         expires_at=tx.now + lifetime,
     )
@@ -207,9 +224,11 @@ def end_all(tx: Transaction, project: str, user_id: str) -> None:
     tx.run(sql, project=project, user_id=user_id, now=tx.now)
 
 
+_LINES = Form(lambda names: "\n".join(sorted(names)), lambda text: frozenset(text.splitlines()))
 _KEY = Shape(
     Caller,
     forms={
+        "connectors": _LINES,
         "evidence": Form(JSON.kept, lambda text: tuple(map(tuple, JSON.read(text)))),
         "return_urls": Form(JSON.kept, lambda text: tuple(JSON.read(text))),
     },

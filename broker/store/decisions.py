@@ -1,11 +1,13 @@
 """Who ran as whom: one decision an attempt, one line each time it was looked at; append only."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from broker.db.database import Row, Transaction
 from broker.domain import ids
 from broker.domain.errors import NotFound
+from broker.store import rows
 from broker.store.shapes import JSON, Form, Shape
 
 
@@ -53,6 +55,17 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """What this attempt is about for good: the connector and the person it was first found to mean
+    (safety 23); and whether it ran as the person (F20).
+    """
+
+    connector: str | None = None
+    user: str | None = None
+    ran_as_user: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Ran:
     """A line together with the attempt it belongs to, as the ran-as report shows it."""
 
@@ -75,29 +88,24 @@ def ask(
     question: bytes,
     question_hash: str,
 ) -> Decision:
-    """The decision of this attempt, one version on, locked; what it was first asked stays."""
+    """The decision of this attempt, one version on, locked; what it was first asked stays.
+
+    Its `question` is the one given: where that is another, the hash says so.
+    """
     sql = """
         INSERT INTO decisions (id, project_id, key_id, execution, step, attempt, question_hash,
                                question, created_at)
         VALUES (:id, :project, :key, :execution, :step, :attempt, :hash, :question, :now)
         ON CONFLICT (project_id, key_id, execution, step, attempt)
         DO UPDATE SET version = decisions.version + 1
-        RETURNING *
+        RETURNING id, question_hash, version, created_at
     """
-    row = tx.find(
-        sql,
-        id=ids.new("dec"),
-        project=project,
-        key=key,
-        execution=execution,
-        step=step,
-        attempt=attempt,
-        hash=question_hash,
-        question=question.decode(),
-        now=tx.now,
-    )
+    attempted = {"execution": execution, "step": step, "attempt": attempt}
+    asked: dict[str, Any] = {"project": project, "key": key, **attempted}
+    text = question.decode()
+    row = tx.find(sql, id=ids.new("dec"), hash=question_hash, question=text, now=tx.now, **asked)
     assert row is not None  # an upsert answers with its row
-    return _DECISION.read(row)
+    return Decision(question=question, **asked, **row)
 
 
 def asked(
@@ -145,17 +153,23 @@ def find(tx: Transaction, project: str, id: str) -> Decision | None:
     return _DECISION.one(tx.find(sql, project=project, id=id))
 
 
-def ran_as_person(tx: Transaction, project: str, decision: Decision) -> bool:
-    """Whether an earlier line of this attempt ran as the person (F20)."""
+def earlier(tx: Transaction, project: str, decision: Decision) -> Earlier:
+    """What the earlier lines of this attempt say; nothing where it is asked for the first time."""
     if decision.version == 1:
-        return False
+        return Earlier()
     sql = """
-        SELECT 1 AS one FROM decision_lines
-         WHERE project_id = :project AND decision_id = :decision
-           AND outcome = 'run' AND identity = 'user'
-         LIMIT 1
+        SELECT (SELECT connector_id FROM decision_lines
+                 WHERE project_id = :project AND decision_id = :decision AND connector_id <> ''
+                 ORDER BY version LIMIT 1) AS connector,
+               (SELECT user_id FROM decision_lines
+                 WHERE project_id = :project AND decision_id = :decision AND user_id IS NOT NULL
+                 ORDER BY version LIMIT 1) AS person,
+               (SELECT 1 FROM decision_lines
+                 WHERE project_id = :project AND decision_id = :decision
+                   AND outcome = 'run' AND identity = 'user' LIMIT 1) AS ran
     """
-    return tx.find(sql, project=project, decision=decision.id) is not None
+    row = tx.find(sql, project=project, decision=decision.id)
+    return Earlier(row["connector"], row["person"], row["ran"] is not None) if row else Earlier()
 
 
 def append(tx: Transaction, project: str, decision: str, line: Line) -> None:
@@ -183,22 +197,23 @@ def page(
     *,
     user: str | None = None,
     key: str | None = None,
+    names: Sequence[str] = (),
     execution: str | None = None,
     warned: bool = False,
     before: int | None = None,
     limit: int = 50,
 ) -> list[Ran]:
-    """The ran-as report, newest line first (R2): of one person, one key, one execution, or all;
-    with `warned` only lines that carry a warning.
+    """The ran-as report, newest line first (R2): of one person, one execution, or all; with
+    `warned` only lines that carry a warning. `key` and `names` are those of `seen_by`.
     """
+    seen, theirs = seen_by(key, names)
     wanted = {
         "l.user_id = :user": user,
-        "d.key_id = :key": key,
         "d.execution = :execution": execution,
         "l.n < :before": before,
         "l.warning IS NOT NULL": warned or None,
     }
-    narrowed = "".join(f" AND {each}" for each, value in wanted.items() if value is not None)
+    narrowed = seen + "".join(f" AND {each}" for each, value in wanted.items() if value is not None)
     sql = f"""
         SELECT l.*, d.key_id, d.execution, d.step, d.attempt
           FROM decision_lines l
@@ -206,9 +221,21 @@ def page(
          WHERE l.project_id = :project {narrowed}
          ORDER BY l.n DESC LIMIT :limit
     """
-    given = {"user": user, "key": key, "execution": execution, "before": before}
-    rows = tx.all(sql, project=project, limit=limit, **given)
-    return [_RAN.read(row, line=_LINE.read(row)) for row in rows]
+    given = {"user": user, "execution": execution, "before": before, **theirs}
+    found = tx.all(sql, project=project, limit=limit, **given)
+    return [_RAN.read(row, line=_LINE.read(row)) for row in found]
+
+
+def seen_by(key: str | None, names: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """What narrows lines `l` of decisions `d` to what the key asked, with what was asked at the
+    connectors of these name keys; None is all of them.
+    """
+    if key is None:
+        return "", {}
+    called, keys = rows.listed(names, "name")
+    named = f"SELECT id FROM connectors WHERE project_id = :project AND name_key IN ({called})"
+    also = f" OR l.connector_id IN ({named})" if names else ""
+    return f" AND (d.key_id = :key{also})", {"key": key, **keys}
 
 
 def used(tx: Transaction, project: str, user: str, since: int) -> list[Row]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from broker.db.database import Transaction
 from broker.domain.clock import MINUTE
 from broker.domain.errors import NotFound
-from broker.domain.webhooks import Delivery, Told
+from broker.domain.webhooks import Delivery, DeliveryState
 from broker.store import rows
 from broker.store.shapes import Shape
 
@@ -62,13 +62,14 @@ def claim(tx: Transaction, place: Place, limit: int) -> list[Delivery]:
 
 
 def ended(
-    tx: Transaction, delivery: Delivery, state: Told, status: int | None, error: str | None
+    tx: Transaction, delivery: Delivery, state: DeliveryState, status: int | None, error: str | None
 ) -> bool:
     """The try this delivery was claimed for was the last; False where another has it by now."""
     sql = """
         UPDATE deliveries SET state = :state, status = :status, error = :error, ended_at = :now,
                lease_until = NULL
          WHERE project_id = :project AND n = :n AND attempt = :attempt AND state = 'waiting'
+           AND lease_until IS NOT NULL
         RETURNING n
     """
     said = {"state": state, "status": status, "error": error, "now": tx.now}
@@ -82,6 +83,7 @@ def put_off(
     sql = """
         UPDATE deliveries SET due_at = :due, status = :status, error = :error, lease_until = NULL
          WHERE project_id = :project AND n = :n AND attempt = :attempt AND state = 'waiting'
+           AND lease_until IS NOT NULL
         RETURNING n
     """
     return tx.find(sql, **_claimed(delivery), due=due, status=status, error=error) is not None
@@ -98,9 +100,12 @@ def hasten(tx: Transaction, project: str, webhook: str) -> None:
 
 
 def again(tx: Transaction, project: str, webhook: str, n: int) -> Delivery:
-    """Send it once more, whatever became of it; NotFound where it or its event is gone."""
+    """Send it once more as if it were new, whatever became of it, and of a try that is on its way:
+    what comes of that counts no more. NotFound where it or its event is gone.
+    """
     sql = """
-        UPDATE deliveries SET state = 'waiting', due_at = :now, ended_at = NULL
+        UPDATE deliveries SET state = 'waiting', due_at = :now, created_at = :now, ended_at = NULL,
+               lease_until = NULL
          WHERE project_id = :project AND webhook_id = :webhook AND n = :n
            AND EXISTS (SELECT 1 FROM events WHERE project_id = :project AND id = event_id)
         RETURNING *
@@ -124,7 +129,7 @@ def page(
     tx: Transaction,
     project: str,
     webhook: str,
-    states: Collection[Told],
+    states: Collection[DeliveryState],
     before: int | None,
     limit: int,
 ) -> list[Delivery]:

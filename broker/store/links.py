@@ -45,6 +45,17 @@ def open_for(tx: Transaction, project: str, connector_id: str, user_id: str) -> 
     return _SHAPE.one(row)
 
 
+def connected(tx: Transaction, project: str, connector_id: str, user_id: str, since: int) -> bool:
+    """Whether the person came back from the connector's program since then, and was let in (K2)."""
+    sql = """
+        SELECT id FROM links
+         WHERE project_id = :project AND connector_id = :connector AND user_id = :user
+           AND purpose = 'connect' AND state = 'done' AND claimed_at >= :since LIMIT 1
+    """
+    named = {"project": project, "connector": connector_id, "user": user_id}
+    return tx.find(sql, **named, since=since) is not None
+
+
 def follow(
     tx: Transaction,
     link: Link,
@@ -119,6 +130,7 @@ def change(tx: Transaction, link: Link) -> None:
     sql = """
         UPDATE links
            SET state = :state, reason = :reason, claimed_at = :claimed_at, scopes = :scopes,
+               return_url = :return_url,
                verifier = CASE WHEN :state IN ('open', 'claimed') THEN verifier ELSE NULL END
          WHERE project_id = :project AND id = :id
     """

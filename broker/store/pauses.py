@@ -1,10 +1,11 @@
 """Steps that wait for a person: opened once a step, made ready by a sign-in, claimed by one."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from broker.db.database import Transaction
 from broker.domain.errors import NotFound
-from broker.domain.pauses import ANNOUNCE_AFTER, SILENCE, Event, Pause, State, after
+from broker.domain.pauses import ANNOUNCE_AFTER, BY_HAND, SILENCE, Event, Pause, State, after
 from broker.store import events, rows, users
 from broker.store.shapes import Shape
 
@@ -79,15 +80,25 @@ def page(
     return _SHAPE.each(tx.all(sql, **named, after=after, limit=limit))
 
 
-def change(tx: Transaction, before: Pause, pause: Pause, *, claim_after_s: int = 0) -> bool:
-    """Keep and announce what became of a pause; False where another change came first."""
+def change(
+    tx: Transaction,
+    before: Pause,
+    pause: Pause,
+    *,
+    claim_after_s: int = 0,
+    said: str | None = None,
+) -> bool:
+    """Keep and announce what became of a pause, `said` instead of its reason; False where another
+    change came first.
+    """
     sql = f"""
         UPDATE pauses SET {_SHAPE.changes}
          WHERE project_id = :project AND id = :id AND version = :was
         RETURNING id
     """
     kept = tx.find(sql, **_SHAPE.parameters(pause), was=before.version) is not None
-    return _announced(tx, kept, pause, claim_after_s)
+    told = replace(pause, reason=said) if said else pause
+    return _announced(tx, kept, told, claim_after_s)
 
 
 def waiting(
@@ -104,6 +115,19 @@ def waiting(
     return _SHAPE.each(tx.all(sql + tx.for_update, **named))
 
 
+def unreleased(tx: Transaction, project: str, connector_id: str) -> list[Pause]:
+    """P14: what counts on people who sign in at a connector, waiting for them or ready since they
+    did, locked, in order of creation.
+    """
+    sql = """
+        SELECT * FROM pauses
+         WHERE project_id = :project AND connector_id = :connector AND run_as = 'user'
+           AND state IN ('waiting', 'ready')
+         ORDER BY created_at, id
+    """
+    return _SHAPE.each(tx.all(sql + tx.for_update, project=project, connector=connector_id))
+
+
 def move(
     tx: Transaction, found: list[Pause], event: Event, *, reason: str | None = None
 ) -> list[Pause]:
@@ -111,7 +135,7 @@ def move(
     changed = [after(pause, event, now=tx.now, reason=reason) for pause in found]
     for place, (before, pause) in enumerate(zip(found, changed, strict=True)):
         spread = place // CLAIMS_A_SECOND if pause.state is State.READY else 0
-        change(tx, before, pause, claim_after_s=spread)
+        change(tx, before, pause, claim_after_s=spread, said=BY_HAND.get(event))
     return changed
 
 

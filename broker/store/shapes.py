@@ -71,6 +71,8 @@ class Shape(Generic[T]):
             f"{column} = :{each}" for each, column in listed.items() if each not in fixed
         )
         self._picked = itemgetter(*self._columns.values())
+        self._is_whole = not apart
+        self._reads = [(kept.index(each), form.read) for each, form in self._forms.items()]
         self._read = lru_cache(FEW)(self._made) if few else self._made
 
     def parameters(self, record: T) -> dict[str, Any]:
@@ -85,10 +87,12 @@ class Shape(Generic[T]):
         return self._read(self._picked(row), **apart)
 
     def _made(self, values: tuple[Any, ...], **apart: Any) -> T:
-        held = dict(zip(self._columns, values, strict=True))
-        for name, form in self._forms.items():
-            held[name] = form.read(held[name])
-        return self._record(**held, **apart)
+        held = list(values)
+        for place, read in self._reads:
+            held[place] = read(held[place])
+        if self._is_whole:
+            return self._record(*held)
+        return self._record(**dict(zip(self._columns, held, strict=True)), **apart)
 
     def one(self, row: Row | None) -> T | None:
         """The record of a row, where one was found."""
@@ -114,7 +118,7 @@ def _form(hint: Any) -> Form | None:
     kind = next(each for each in kinds if each is not NoneType)
     form = BY_TYPE.get(get_origin(kind) or kind)
     if isinstance(kind, type) and issubclass(kind, StrEnum):
-        form = Form(str, kind)
+        form = Form(str, {word.value: word for word in kind}.__getitem__)
     return form and (Form(*map(_or_none, form)) if NoneType in kinds else form)
 
 

@@ -18,17 +18,21 @@ class SignIn:
     verifier: bytes
     nonce: bytes
     return_to: str
+    expires_at: int
+
+    @property
+    def began_at(self) -> int:
+        """When the browser was sent on."""
+        return self.expires_at - LIFETIME
 
 
 def insert(tx: Transaction, sign_in: SignIn, *, browser_hash: str) -> None:
     """Keep a sign-in that was sent on, for ten minutes and this browser."""
     sql = f"""
-        INSERT INTO sign_ins (project_id, browser_hash, expires_at, {_SHAPE.columns})
-        VALUES (:project, :browser_hash, :expires_at, {_SHAPE.values})
+        INSERT INTO sign_ins (project_id, browser_hash, {_SHAPE.columns})
+        VALUES (:project, :browser_hash, {_SHAPE.values})
     """
-    tx.run(
-        sql, **_SHAPE.parameters(sign_in), browser_hash=browser_hash, expires_at=tx.now + LIFETIME
-    )
+    tx.run(sql, **_SHAPE.parameters(sign_in), browser_hash=browser_hash)
 
 
 def claim(tx: Transaction, project: str, state_hash: str, browser_hash: str) -> SignIn | None:

@@ -87,8 +87,7 @@ def meant(tx: Transaction, project: str, subject: Subject) -> list[User]:
         return [user] if user else []
     found = tx.all(_QUERIES[_way(subject)], project=project, **_meaning(subject))
     living = [row for row in found if row["status"] != Status.DELETED]
-    buried = sorted(found, key=lambda each: each["deleted_at"] or 0)
-    return _SHAPE.each(living or buried[-1:])
+    return _SHAPE.each(living or sorted(found, key=lambda each: each["deleted_at"] or 0)[-1:])
 
 
 def insert(tx: Transaction, user: User) -> None:

@@ -60,7 +60,8 @@ class Access:
         """An address of `/v1`, for whoever has the scope; None: for an administrator's session.
 
         `repeat` is what a post is answered that comes again under its Idempotency-Key;
-        `looks_again` says that the verb reads its caller in its own transaction.
+        `looks_again` says that the verb reads its caller in its own transaction, so that nobody
+        has to before: measured for the busiest route, and said by it alone.
         """
         repeats = method == "POST" and repeat is not Repeat.AFRESH
         service = self.callers.again if looks_again else self.callers.service

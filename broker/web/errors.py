@@ -90,7 +90,7 @@ STATUS = {
 
 NEXT = {
     "malformed": "Correct the body and send it again; nothing was stored.",
-    "invalid": "Correct the body and send it again; nothing was stored.",
+    "invalid": "Correct the request and send it again; nothing was stored.",
     "unauthenticated": "Send `Authorization: Bearer brk_…`; `broker apikey add` makes a key.",
     "conflict": "Read it again and decide anew; nothing was stored.",
     "if_match_needed": "Read it and send its ETag as If-Match, or `If-Match: *` for any version.",

@@ -2,15 +2,14 @@
 
 import math
 import time
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable
 
 from broker.domain.callers import Caller
 from broker.domain.errors import TooMany
+from broker.web.door import Scope
 
 WINDOW_S = 60
 MANY = 10_000
-Scope = MutableMapping[str, Any]
 
 
 class Rates:

@@ -13,7 +13,7 @@ from broker.domain.callers import Caller
 from broker.domain.errors import BrokerError, Conflict, Invalid
 from broker.service.replaying import Kept, Replaying, Sent
 from broker.web import errors
-from broker.web.errors import TooLarge
+from broker.web.wire import read_up_to
 
 Answering = Callable[[Request, Caller], Awaitable[Response]]
 HEADER = "idempotency-key"
@@ -50,7 +50,7 @@ class Repeating:
 
         What failed on our side, or was too much, is not kept: the same key tries again.
         """
-        body = await _body(request)
+        body = await read_up_to(request, LIMIT)
         url = request.url
         key, said = _key(request), url.query.encode() + b"\n" + body
         sent = self.replaying.sent(caller, f"{request.method} {url.path}", key, said)
@@ -80,15 +80,6 @@ def _key(request: Request) -> str:
             reason="invalid-idempotency-key",
         )
     return given[0]
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LIMIT:
-            raise TooLarge(f"The body is larger than {LIMIT // 1024} KB.")
-    return bytes(body)
 
 
 def _once(body: bytes) -> Callable[[], Awaitable[dict[str, object]]]:

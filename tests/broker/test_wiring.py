@@ -66,7 +66,7 @@ async def test_a_program_in_use_stays_described(database_url: str) -> None:
         "BROKER_PROGRAMS describes no program tickets, and connectors of that type are there: 1."
         " Bring it back, delete them, then remove it."
     )
-    db = await bootstrap.connected(said)
+    db = await bootstrap.database_of(said)
     await db.write(lambda tx: tx.run("UPDATE connectors SET state = 'deleted'"))
     await db.close()
     async with wiring.opened(said, "http://127.0.0.1:8080"):
@@ -76,7 +76,7 @@ async def test_a_program_in_use_stays_described(database_url: str) -> None:
 async def test_a_place_without_a_folder_is_named(tmp_path: Path) -> None:
     """A database that cannot be opened is a setting to correct."""
     with pytest.raises(Misconfigured, match="cannot be opened: No such file or directory"):
-        await bootstrap.connected(settings(f"sqlite:///{tmp_path}/none/x.db"))
+        await bootstrap.database_of(settings(f"sqlite:///{tmp_path}/none/x.db"))
 
 
 async def test_the_postgres_driver_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ async def test_the_postgres_driver_is_an_extra(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delattr("broker.db.postgres", raising=False)
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(Misconfigured, match="the extra `postgres`"):
-        await bootstrap.connected(settings("postgresql://x@127.0.0.1:1/x"))
+        await bootstrap.database_of(settings("postgresql://x@127.0.0.1:1/x"))
 
 
 async def test_hashes_are_the_installations(database_url: str) -> None:

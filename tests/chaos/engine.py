@@ -15,6 +15,7 @@ from broker.client import (
     Claim,
     Event,
     Later,
+    Parked,
     Paused,
     PauseState,
     Resolved,
@@ -50,7 +51,7 @@ class Engine:
         match answer:
             case Resolved():
                 self.ran[step.id] += 1
-            case Paused(pause=pause):
+            case Paused(pause=Parked() as pause):
                 self.parked[pause.id] = step.id
 
     async def follow(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.client import Broker, Claim, Later, Pause, Performed, Unreadable, Wrong
+from broker.client import Broker, Claim, Later, Pause, Pending, Performed, Unreadable, Wrong
 from broker.client.problems import BrokerError
 from tests.client.scripted import (
     KEY,
@@ -162,6 +162,28 @@ async def test_the_key_is_not_told() -> None:
         assert KEY not in f"{broker!r} {broker._calls!r} {refused.value!r}"
 
 
+@pytest.mark.parametrize("failure", [RESET, STALL, CUT], ids=["reset", "stall", "cut"])
+async def test_a_claim_whose_answer_was_lost(failure: bytes | str) -> None:
+    """Safety 26: its token left once, so it is not sent again; the step waits for P8."""
+    async with scripted(failure, problem(409, "pause-claimed")) as (broker, script):
+        with pytest.raises(Later):
+            await broker.claim("pse_1")
+        assert len(script.asked) == 1
+
+
+async def test_a_claim_that_was_refused_for_now() -> None:
+    """What was answered, or never sent, took nothing: it is tried again."""
+    taken = answer(200, {"claim": "token", "decision": REFUSED})
+    async with scripted(DEAD, problem(429), taken) as (broker, script):
+        assert (await broker.claim("pse_1")).token == "token"
+        assert len(script.asked) == 3
+    async with Broker(closed_port(), KEY, deadline_s=0.5) as broker:
+        breaks = rests(broker)
+        with pytest.raises(Later):
+            await broker.claim("pse_1")
+    assert len(breaks) > 1
+
+
 async def test_a_result_whose_answer_was_lost() -> None:
     """A result that arrived, and whose answer did not, is none that came too late."""
     outdated = problem(409, "claim-outdated")
@@ -198,3 +220,18 @@ async def test_a_replica_that_drains_is_not_hammered() -> None:
     assert (found.state, breaks) == ("ready", [1.0])
     assert b'if-none-match: "7"' in script.asked[0].lower()
     assert b"prefer: wait=30\r\n" in script.asked[0].lower()
+
+
+async def test_an_action_is_asked_for_with_its_code_once() -> None:
+    """Safety 29: the code is one-time: whoever brings it and waits on is held like any other, not
+    answered at once again and again.
+    """
+    pending = {"actionCoupon": 7, "status": "pending", "expires_at": "2026-11-21T21:01:31.000000Z"}
+    first = answer(202, pending, ETag='"1"')
+    async with scripted(first, answer(304)) as (broker, script):
+        found = await broker.action(7, code="c0de", timeout_s=1.5)
+    assert isinstance(found, Pending)
+    assert b"code=c0de" in script.asked[0]
+    assert [line for line in script.asked[1:] if b"code=" in line] == []
+    assert all(b'if-none-match: "1"' in line.lower() for line in script.asked[1:])
+    assert 2 <= len(script.asked) <= 4

@@ -13,6 +13,7 @@ from broker.client import (
     Identity,
     Invalid,
     NotEvaluated,
+    Parked,
     Pause,
     Paused,
     PauseState,
@@ -34,6 +35,7 @@ async def paused(on: Stage, id: str = "s1") -> Pause:
     await on.policy("pause")
     answer = await on.broker.resolve(step(id))
     assert isinstance(answer, Paused)
+    assert answer.pause is not None
     return await on.broker.pause(answer.pause.id)
 
 
@@ -69,7 +71,7 @@ async def test_nobody_can_be_asked(stage: Stage, policy: str) -> None:
             assert (who.kind, who.user_id) == (Identity.CONNECTOR, None)
             assert (warning is None) is (policy == "fallback")
             assert warning is None or (warning.execution_id, warning.step_id) == ("r-1", "s1")
-        case Paused(status=status, pause=pause):
+        case Paused(status=status, pause=Parked() as pause):
             assert (policy, status, pause.state) == ("pause", "Authentication needed", "waiting")
         case Refused(reason=reason, word=word, message=message):
             assert policy == "end_with_error"
@@ -234,7 +236,6 @@ async def test_a_person_signs_in_for_an_action(stage: Stage) -> None:
     """R82: pending with a link, held until the person signed in, read again by its coupon."""
     pending = await stage.broker.authenticate(expected={SUFFIX: LOGON})
     assert isinstance(pending, Pending)
-    assert not pending.is_over
     assert await stage.broker.action(pending.coupon, timeout_s=0.2) != pending  # without its link
     held = asyncio.create_task(stage.broker.action(pending.coupon, timeout_s=20))
     assert await stage.proves(pending) is None
@@ -262,6 +263,34 @@ async def test_the_code_comes_back_with_the_browser(stage: Stage) -> None:
     done = await stage.broker.action(pending.coupon, code=carried["code"])
     assert isinstance(done, Performed)
     assert done.logons == {SUFFIX: LOGON}
+
+
+async def test_nobody_passes_once_they_are_suspended(stage: Stage) -> None:
+    """Safety 8, R94: neither by evidence from before, nor by a sign-in, nor by the code it brought;
+    and a Pass that was told is a Fail from then on.
+    """
+    told = await stage.broker.authenticate(id_token=await stage.id_token())
+    assert isinstance(told, Performed)
+    assert told.passed
+    token, pending = await stage.id_token(), await stage.broker.authenticate(return_url=RETURN_URL)
+    assert isinstance(pending, Pending)
+    carried = parse_qs(urlsplit(await stage.proves(pending) or "").query)
+    await stage.suspends()
+    for answer in (
+        await stage.broker.action(told.coupon),
+        await stage.broker.action(pending.coupon, code=carried["code"][0]),
+        await stage.broker.authenticate(id_token=token),
+    ):
+        assert isinstance(answer, Performed)
+        assert (answer.passed, answer.reason, answer.name) == (False, "user_not_active", "")
+
+
+async def test_somebody_is_expected_or_there_is_a_way_back(stage: Stage) -> None:
+    """Safety 29: a link that anybody could complete, for anybody, is not made."""
+    for expected in (None, {SUFFIX: ""}):
+        with pytest.raises(Wrong) as refused:
+            await stage.broker.authenticate(expected=expected)
+        assert (refused.value.problem.status, refused.value.code) == (422, "expected-logon-needed")
 
 
 async def test_links_and_sessions(stage: Stage) -> None:

@@ -23,6 +23,7 @@ async def parked(broker: FakeBroker) -> str:
     broker.answers("F11")
     answer = await broker.resolve(step())
     assert isinstance(answer, Paused)
+    assert answer.pause is not None
     return answer.pause.id
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 from datetime import UTC, datetime
 
 import orjson
@@ -17,6 +18,7 @@ from tests.canaries import planted
 NOW = 1_800_000_000
 OLD = "whsec_" + base64.b64encode(planted("webhook-old").encode()).decode()
 NEW = "whsec_" + base64.b64encode(planted("webhook-new").encode()).decode()
+SHORT = "whsec_" + base64.b64encode(b"s" * 23).decode()
 EVENT = {
     "id": "evt_1",
     "sequence": 7,
@@ -95,3 +97,15 @@ def test_without_a_secret_nothing_is_good() -> None:
     """A receiver that has no secret takes nothing for the broker's."""
     with pytest.raises(Forged):
         verify_webhook(signed(OLD), BODY, [], now=NOW)
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_", "????", "whsec_YWJj", "whsec_é", SHORT])
+def test_what_is_no_secret_checks_nothing(secret: str) -> None:
+    """Standard Webhooks 1.0: less than 24 bytes of base64, such as an empty setting, is no secret:
+    anybody could sign with it. It is refused, also beside one that is good.
+    """
+    by_nobody = base64.b64encode(hmac.digest(b"", b"evt_1.%d.%s" % (NOW, BODY), "sha256")).decode()
+    for secrets, said in (([secret], f"v1,{by_nobody}"), ([OLD, secret], None)):
+        headers = signed(OLD) | ({"Webhook-Signature": said} if said else {})
+        with pytest.raises(ValueError, match=r"secret|base64|ASCII|padding"):
+            verify_webhook(headers, BODY, secrets, now=NOW)

@@ -338,7 +338,7 @@ async def test_docusign_by_assertion(database_url: str, tmp_path: Path) -> None:
         path = f"{at.on.broker.base_url}/v1/connectors/{at.connector}"
         refused = await at.on.admin.client.post(f"{path}/authorize", json={})
         assert refused.status_code == 409, refused.text
-        assert refused.json()["code"] == "consent-required"
+        assert refused.json()["code"] == "program-refused"
         at.on.simulator.docusign.consents.add((APP_ID, robot_id))
         await authorize(at)
         kim = {"user_id": await at.on.push(KIM)}

@@ -58,9 +58,11 @@ class Border:
         body = {"access_token": "at", "token_type": "Bearer", "id_token": id_token}
         return self.host.post(ISSUER + "/token").respond(200, json=body)
 
-    async def sign_in(self, answer: Mapping[str, str] = CALLBACK) -> str:
+    async def sign_in(
+        self, answer: Mapping[str, str] = CALLBACK, *, since: int | None = None
+    ) -> str:
         believed = await self.issuers.sign_in(
-            PARTY, answer=answer, verifier=Secret("v1"), nonce="n1", now=NOW
+            PARTY, answer=answer, verifier=Secret("v1"), nonce="n1", now=NOW, since=since
         )
         return believed.subject
 
@@ -288,3 +290,43 @@ async def test_kept_keys_outlive_an_outage(border: Border) -> None:
     assert await border.evidence(fresh, later) == "acme-0007"
     with pytest.raises(TryLater):
         await border.evidence(token(claims(), kid="unknown"), later + PATIENCE)
+
+
+async def test_the_person_is_asked_anew(border: Border) -> None:
+    """Core §3.1.2.1: prompt=login asks the person even where the issuer knows them, and max_age
+    makes it say when it did.
+    """
+    border.document()
+    url = await border.issuers.authorize_url(
+        PARTY, state="s1", nonce="n1", challenge="ch", now=NOW, anew=True
+    )
+    query = parse_qs(urlsplit(url).query)
+    assert (query["prompt"], query["max_age"], query["nonce"]) == (["login"], ["0"], ["n1"])
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"auth_time": NOW_S}, None),
+        ({"auth_time": NOW_S - 30}, None),
+        ({"auth_time": NOW_S - 31}, "auth-time"),
+        ({"auth_time": str(NOW_S)}, "claim-auth_time"),
+        ({}, "claim-auth_time"),
+    ],
+)
+async def test_when_the_person_was_asked(
+    border: Border, said: dict[str, object], reason: str | None
+) -> None:
+    """Core §2, §3.1.3.7: where it matters, auth_time is there and not of before, but for what
+    clocks may differ; where it does not, nobody looks.
+    """
+    border.document()
+    border.keys()
+    border.tokens(token({**claims(nonce="n1"), **said}))
+    assert await border.sign_in() == "acme-0007"
+    if reason is None:
+        assert await border.sign_in(since=NOW) == "acme-0007"
+        return
+    with pytest.raises(NotProven) as refused:
+        await border.sign_in(since=NOW)
+    assert refused.value.provider_code == reason

@@ -14,7 +14,7 @@ import pytest
 
 from broker.db.database import Database
 from broker.db.seal import Seal, keys_from
-from broker.domain.webhooks import Delivery, Told
+from broker.domain.webhooks import Delivery, DeliveryState
 from broker.store import events
 from broker.store.events import Published
 from broker.wiring import LOOPBACK
@@ -84,7 +84,7 @@ async def test_sigkill_while_a_receiver_is_called(
     next one tells it again, under the same ids, and each event arrives.
     """
     async with receiving(Receiver(lambda _: SILENT)) as receiver:
-        webhook, secret = await at.hook(receiver.url)
+        webhook, secret = await at.hook(receiver.url, "user.*")
         ids = await at.happen(*["user.invited"] * 3)
         async with serve(tmp_path, database_url, **AROUND) as broker:
             await until(lambda: len(receiver.times) == 3)
@@ -108,7 +108,7 @@ async def test_two_services_tell_each_event_once(
         serve(tmp_path, database_url, name="a", **AROUND),
         serve(tmp_path, database_url, name="b", **AROUND),
     ):
-        webhook, _ = await at.hook(receiver.url)
+        webhook, _ = await at.hook(receiver.url, "user.*")
         ids = await at.happen(*["user.invited"] * 60)
         await until(lambda: _delivered(at, webhook.id, 60))
     assert receiver.times == dict.fromkeys(ids, 1)
@@ -116,6 +116,6 @@ async def test_two_services_tell_each_event_once(
 
 async def _delivered(at: Office, webhook: str, count: int) -> list[Delivery]:
     found = await at.webhooks.deliveries(
-        at.caller, webhook, [Told.DELIVERED], before=None, limit=200
+        at.caller, webhook, [DeliveryState.DELIVERED], before=None, limit=200
     )
     return [*found] if len(found) == count else []

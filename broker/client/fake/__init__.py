@@ -91,9 +91,12 @@ class FakeBroker(Broker):
         self._steps.over(pause, "ready", "overridden", "waiting")["run_as"] = "connector"
 
     def suspends(self, user_name: str) -> None:
-        """The person is suspended: their steps end with an error, what waits is over (F2, P10)."""
+        """The person is suspended: their steps end with an error, what waits is over (F2, P10), and
+        no action passes for them, one that did before neither.
+        """
         person = replace(self._scene.people[user_name], active=False)
         self._scene.people[user_name] = person
+        self._actions.end(person)
         for pause in self._steps.pauses.values():
             if pause["user_id"] == person.id and pause["state"] in OPEN:
                 self._steps.move(pause, "cancelled", "user-suspended")
@@ -107,7 +110,7 @@ class FakeBroker(Broker):
     def id_token(self, user_name: str) -> str:
         """Evidence that somebody is this person; it is good for one action."""
         token = f"fake.{secrets.token_urlsafe(16)}"
-        self._actions.tokens[token] = self._scene.people[user_name]
+        self._actions.tokens[token] = self._scene.people[user_name].user_name
         return token
 
     def proves(self, coupon: int, user_name: str) -> str | None:
@@ -116,7 +119,7 @@ class FakeBroker(Broker):
         Answers where their browser goes: the return URL, with the one-time code that completes the
         action; None where none was named, and then it is complete.
         """
-        return self._actions.prove(coupon, self._scene.people[user_name])
+        return self._actions.prove(coupon, self._scene.people[user_name].user_name)
 
     def happens(self, type: str, **data: object) -> None:
         """Something happens that the feed tells of."""

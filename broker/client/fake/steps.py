@@ -40,12 +40,16 @@ class Steps:
     def batch(self, said: dict[str, Any]) -> dict[str, Any]:
         """Each item's answer; none behind the stop."""
         items: list[dict[str, Any]] = []
+        attempts: dict[tuple[str, str], int] = {}
         stops = {"on_pause": ("pause",), "on_error": ("error", "problem")}.get(said["stop"], ())
         for item in said["items"]:
             if any(one.get("outcome", "problem") in stops for one in items):
                 items.append({"outcome": "not_evaluated"})
                 continue
             try:
+                execution, step, attempt = _place(item)
+                if attempts.setdefault((execution, step), attempt) != attempt:
+                    raise Refusal(422, "duplicate-step")
                 items.append(self.resolve(item))
             except Refusal as refusal:
                 waits = refusal.status == 503
@@ -154,8 +158,7 @@ class Steps:
 
     def _decision(self, question: dict[str, Any]) -> dict[str, Any]:
         """The decision of this attempt; Refusal where it was asked something else."""
-        execution = question["execution"]
-        place = (execution["id"], question["step"]["id"], execution["attempt"])
+        place = _place(question)
         asked = {name: value for name, value in question.items() if name != "credential"}
         if (known := self.decisions.get(place)) is None:
             known = {"id": self.scene.new("dec"), "version": 0, "asked": asked}
@@ -224,6 +227,11 @@ class Steps:
         told = {name: pause[name] for name in names}
         data = {"pause": pause["id"], **told, "claim_after_s": 0}
         self.scene.happens(f"pause.{pause['state']}", data)
+
+
+def _place(question: dict[str, Any]) -> tuple[str, str, int]:
+    execution = question["execution"]
+    return execution["id"], question["step"]["id"], execution["attempt"]
 
 
 def parked(pause: dict[str, Any]) -> dict[str, Any]:

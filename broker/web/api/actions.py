@@ -12,11 +12,10 @@ from broker.service.acting import ActionAnswer, ActionRequest, topic
 from broker.service.authenticating import Authenticating
 from broker.web.access import Access
 from broker.web.api import body
-from broker.web.api.answers import json
+from broker.web.api.answers import json, number
 from broker.web.api.holding import unless_known
 from broker.web.repeating import Repeat
 
-LARGEST_COUPON = 2**63 - 1
 LOOK_S = 1.0
 """Actions have no events (R87), so another replica's are seen by looking."""
 
@@ -68,9 +67,9 @@ class ActionsFace:
 
 def coupon_of(text: str) -> int:
     """The coupon somebody names; NotFound where no action can have it."""
-    if not (text.isascii() and text.isdigit() and int(text[:20]) <= LARGEST_COUPON):
+    if (coupon := number(text)) is None:
         raise NotFound()
-    return int(text)
+    return coupon
 
 
 def _answer(answer: ActionAnswer) -> Response:

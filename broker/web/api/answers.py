@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 PAGE = 50
 LARGEST_PAGE = 200
+LARGEST, DIGITS = 2**63 - 1, 19
 NAME_NEEDED = "Send its name: ?name=…."
 
 
@@ -81,19 +82,25 @@ def page_of(request: Request, *also: str) -> tuple[str | None, int]:
                 f"There is no parameter {name}; there are {', '.join(sorted(known))}.",
                 problems=(Problem("", "unknown_parameter", name),),
             )
-    text = request.query_params.get("limit", str(PAGE))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= LARGEST_PAGE):
+    limit = number(request.query_params.get("limit", str(PAGE)))
+    if limit is None or not 1 <= limit <= LARGEST_PAGE:
         raise Invalid(f"limit is a number from 1 to {LARGEST_PAGE}.", reason="invalid-limit")
-    return request.query_params.get("cursor") or None, int(text)
+    return request.query_params.get("cursor") or None, limit
+
+
+def number(text: str) -> int | None:
+    """The number in text, where a column can hold it; None where it is none."""
+    is_one = text.isascii() and text.isdigit() and len(text) <= DIGITS
+    return int(text) if is_one and int(text) <= LARGEST else None
 
 
 def number_of(cursor: str | None) -> int | None:
     """The cursor of a list whose lines are numbered; Invalid where it is none of ours."""
     if cursor is None:
         return None
-    if not (cursor.isascii() and cursor.isdigit()):
+    if (found := number(cursor)) is None:
         raise Invalid("That is no cursor of this list.", reason="invalid-cursor")
-    return int(cursor[:18])
+    return found
 
 
 def chosen(request: Request, name: str, kind: type[E]) -> list[E]:
@@ -103,6 +110,14 @@ def chosen(request: Request, name: str, kind: type[E]) -> list[E]:
     except ValueError:
         problem = Problem("", "not_a_choice", f"{name} is one of {', '.join(kind)}.")
         raise problem.alone(reason=f"unknown-{name}") from None
+
+
+def choice(request: Request, name: str, otherwise: E) -> E:
+    """The one word a list is made by; Invalid where it is none of them, or stands there twice."""
+    first, *more = chosen(request, name, type(otherwise)) or [otherwise]
+    if more:
+        raise Problem("", "not_a_choice", f"Send {name} once.").alone(reason=f"unknown-{name}")
+    return first
 
 
 def yes(request: Request, name: str) -> bool:
@@ -129,9 +144,9 @@ def if_match(request: Request) -> int | None:
     given = request.headers.get("if-match")
     if given is None or given.strip() == "*":
         return None
-    tag = given.strip().removeprefix("W/").strip('"')
-    if not (tag.isascii() and tag.isdigit()):
+    version = number(given.strip().removeprefix("W/").strip('"'))
+    if version is None:
         raise Invalid(
             "If-Match takes the ETag of this resource, as it was read.", reason="invalid-if-match"
         )
-    return int(tag[:18])
+    return version

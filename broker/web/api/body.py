@@ -5,7 +5,7 @@ from typing import Any
 from starlette.requests import Request
 
 from broker.service.reading import Members
-from broker.web.api.wire import LIMIT, content, parse
+from broker.web.wire import LIMIT, content, parse
 
 
 async def read(request: Request, *known: str) -> Members:

@@ -16,19 +16,22 @@ from broker.domain.clock import rfc3339
 from broker.domain.errors import BrokerError, Invalid, NotFound
 from broker.service.acting import ActionAnswer, ActionRequest, topic
 from broker.service.authenticating import Authenticating
+from broker.service.reading import is_url
 from broker.web import errors
 from broker.web.access import Access
 from broker.web.api.actions import LOOK_S, coupon_of
 from broker.web.api.holding import applied, news
-from broker.web.api.wire import FORM, LIMIT, fields
 from broker.web.repeating import Repeat
+from broker.web.wire import FORM, LIMIT, fields
 
 PATH = "/ccow"
 BAR = "|"
 PERFORM = ("contextaction", "perform")
+PARTICIPANTS = ("participantCoupon", "partcipantCoupon")  # the second as a known client spells it
+CALLBACKS = ("cpCallBackURL", "cpErrorURL")
 OF_CCOW = (
-    *("interface", "method", "participantCoupon", "inputNames", "inputValues", "appSignature"),
-    *("partcipantCoupon", "cpCallBackURL", "cpErrorURL"),  # the first as a known client spells it
+    *("interface", "method", "inputNames", "inputValues", "appSignature"),
+    *(*PARTICIPANTS, *CALLBACKS),
 )
 OURS = ("idToken", "suffixes", "mode", "returnURL", "actionCoupon", "code")
 KNOWN = {name.lower(): name for name in (*OF_CCOW, *OURS)}
@@ -111,6 +114,11 @@ def _read(pairs: list[tuple[str, str]]) -> Mapping[str, str]:
         if known in said or "\x00" in value:
             raise Invalid(f"{known} comes twice, or holds U+0000.")
         said[known] = value
+    for name in CALLBACKS:
+        if (url := said.get(name)) and not is_url(url):
+            raise Invalid(f"{name} is no absolute http or https URL.")
+    if len({said[name] for name in PARTICIPANTS if name in said}) > 1:
+        raise Invalid("Two participant coupons are named.")
     if (said.get("interface", "").lower(), said.get("method", "").lower()) != PERFORM:
         raise NotOffered()
     return said

@@ -12,7 +12,7 @@ from broker.domain.errors import Invalid
 from broker.service.holding import FEED
 from broker.service.publishing import Page, Publishing, shown
 from broker.web.access import Access
-from broker.web.api.answers import json, page_of
+from broker.web.api.answers import json, number, page_of
 from broker.web.api.holding import applied, news
 
 
@@ -33,7 +33,7 @@ class EventsFace:
         if cursor is not None:
             raise Invalid("The feed is read by number: send after.", reason="invalid-cursor")
         types = _types(request)
-        last = _number(request, "after")
+        last = _after(request)
 
         async def read() -> Page:
             nonlocal last  # what a held request has looked at, it does not look at again
@@ -54,8 +54,7 @@ def _types(request: Request) -> frozenset[str]:
     return events.chosen([word.strip() for word in said.split(",") if word.strip()], "")
 
 
-def _number(request: Request, name: str) -> int:
-    text = request.query_params.get(name, "0")
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise Invalid(f"{name} is the number of an event, or 0.", reason=f"invalid-{name}")
-    return int(text)
+def _after(request: Request) -> int:
+    if (found := number(request.query_params.get("after", "0"))) is None:
+        raise Invalid("after is the number of an event, or 0.", reason="invalid-after")
+    return found

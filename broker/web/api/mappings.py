@@ -12,7 +12,7 @@ from broker.domain.errors import Problem
 from broker.service.drafting import Drafting, MappingView, Preview
 from broker.web.access import Access
 from broker.web.api import body
-from broker.web.api.answers import condition, json, moment
+from broker.web.api.answers import condition, json, moment, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class MappingsFace:
         ]
 
     async def mapping(self, request: Request, caller: Caller) -> Response:
-        version, id = request.query_params.get("version"), request.path_params["id"]
-        if version is not None and not (version.isascii() and version.isdigit()):
+        text, id = request.query_params.get("version"), request.path_params["id"]
+        version = None if text is None else number(text)
+        if text is not None and version is None:
             raise Problem("", "not_a_number", "version is a number.").alone(
                 reason="invalid-version"
             )
-        asked = None if version is None else int(version[:9])
-        return _shown(await self.drafting.get(caller.project, id, asked))
+        return _shown(await self.drafting.get(caller.project, id, version))
 
     async def save(self, request: Request, caller: Caller) -> Response:
         seen, said = condition(request), await body.read_json(request)

@@ -1,7 +1,7 @@
 """Steps that wait for a person: list, claim, say how it went."""
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast, get_args
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,7 +10,7 @@ from starlette.routing import Route
 from broker.domain.callers import Caller
 from broker.domain.pauses import Pause, State
 from broker.service.holding import Holding
-from broker.service.pausing import Claim, Pausing, shown
+from broker.service.pausing import Pausing, Result, shown
 from broker.service.releasing import Chosen, Releasing
 from broker.web.access import Access
 from broker.web.api import body
@@ -39,13 +39,7 @@ class PausesFace:
             route("POST", "/v1/pauses/end", None, self.end_many),
             route("POST", "/v1/pauses/override", None, self.override_many),
             route("GET", "/v1/pauses/{id}", "pauses:read", self.pause),
-            route(
-                "POST",
-                "/v1/pauses/{id}/claim",
-                "pauses:write",
-                bare(of.claim, Claim.rendered),
-                Repeat.TOLD_ONCE,
-            ),
+            route("POST", "/v1/pauses/{id}/claim", "pauses:write", self.claim, Repeat.TOLD_ONCE),
             route("POST", "/v1/pauses/{id}/result", "pauses:write", self.result),
             route("POST", "/v1/pauses/{id}/end", "pauses:write", bare(of.end, shown)),
             route("POST", "/v1/pauses/{id}/cancel", "pauses:write", bare(of.cancel, shown)),
@@ -81,11 +75,16 @@ class PausesFace:
             lambda pause: json(shown(pause)),
         )
 
+    async def claim(self, request: Request, caller: Caller) -> Response:
+        with await body.read_or_empty(request, "credential") as said:
+            wanted = said.yes("credential", default=True)
+        id = request.path_params["id"]
+        return json((await self.pausing.claim(caller, id, credential=wanted)).rendered())
+
     async def result(self, request: Request, caller: Caller) -> Response:
         with await body.read(request, "claim", "result") as said:
-            token, word = said.text("claim"), said.choice("result", ("ran", "failed"), default=None)
-        how = cast(Literal["ran", "failed"], word)
-        await self.pausing.result(caller, request.path_params["id"], token, how)
+            token, word = said.text("claim"), said.choice("result", get_args(Result), default=None)
+        await self.pausing.result(caller, request.path_params["id"], token, cast(Result, word))
         return nothing()
 
     async def override(self, request: Request, caller: Caller) -> Response:
@@ -94,12 +93,12 @@ class PausesFace:
         return json(shown(await self.pausing.override(caller, request.path_params["id"], reason)))
 
     async def end_many(self, request: Request, caller: Caller) -> Response:
-        chosen, reason = await _many(request)
-        return json({"changed": await self.releasing.end(caller, chosen, reason)})
+        those, reason = await _many(request)
+        return json({"changed": await self.releasing.end(caller, those, reason)})
 
     async def override_many(self, request: Request, caller: Caller) -> Response:
-        chosen, reason = await _many(request)
-        return json({"changed": await self.releasing.override(caller, chosen, reason)})
+        those, reason = await _many(request)
+        return json({"changed": await self.releasing.override(caller, those, reason)})
 
 
 async def _many(request: Request) -> tuple[Chosen, str]:

@@ -13,7 +13,7 @@ from broker.domain.errors import Problem
 from broker.service import explaining, reporting
 from broker.service.answering import Answer
 from broker.service.asking import StepRequest
-from broker.service.batching import Batch, Batching, Place, worst
+from broker.service.batching import Batch, Batching, Found, worst
 from broker.service.explaining import Explaining
 from broker.service.rejecting import NEXT, Rejecting
 from broker.service.reporting import By, Reporting
@@ -21,7 +21,7 @@ from broker.service.resolving import Resolving
 from broker.web import errors
 from broker.web.access import Access
 from broker.web.api import body
-from broker.web.api.answers import chosen, json, number_of, page, page_of, yes
+from broker.web.api.answers import choice, json, number_of, page, page_of, yes
 from broker.web.repeating import Repeat
 
 BATCH_LIMIT = 1024 * 1024
@@ -71,7 +71,8 @@ class StepsFace:
     async def decision(self, request: Request, caller: Caller) -> Response:
         found, lines = await self.reporting.decision(caller, request.path_params["id"])
         traced = caller.may("explain")  # how the rules are built is a right of its own
-        return json(reporting.decision_shown(found, lines, traced))
+        tag = {"ETag": f'"{found.version}"'}
+        return json(reporting.decision_shown(found, lines, traced), headers=tag)
 
     async def rejected(self, request: Request, caller: Caller) -> Response:
         with await body.read_or_empty(request, "version") as said:
@@ -96,7 +97,7 @@ class StepsFace:
 
     async def report(self, request: Request, caller: Caller) -> Response:
         after, limit = page_of(request, "by", "from", "to")
-        by = (chosen(request, "by", By) or [By.USER])[0]
+        by = choice(request, "by", By.USER)
         found = await self.reporting.counts(
             caller,
             by,
@@ -114,7 +115,7 @@ class StepsFace:
         )
 
 
-def _item(place: int, found: Place, request_id: str) -> dict[str, Any]:
+def _item(place: int, found: Found, request_id: str) -> dict[str, Any]:
     """The answer to one item of a batch; of a wrong one its problem, pointing into the batch."""
     if found is None:
         return {"outcome": "not_evaluated"}

@@ -9,7 +9,8 @@ from starlette.routing import Route
 
 from broker.domain.callers import Caller
 from broker.domain.errors import NotFound
-from broker.domain.webhooks import Delivery, Told, Webhook
+from broker.domain.webhooks import Delivery, DeliveryState, Webhook
+from broker.service.reading import Members
 from broker.service.webhooks import URL_LIMIT, Webhooks
 from broker.web.access import Access
 from broker.web.api import body
@@ -19,6 +20,7 @@ from broker.web.api.answers import (
     json,
     moment,
     nothing,
+    number,
     number_of,
     page,
     page_of,
@@ -55,7 +57,7 @@ class WebhooksFace:
 
     async def add(self, request: Request, caller: Caller) -> Response:
         with await body.read(request, "url", "types") as said:
-            url, types = said.long_text("url", limit=URL_LIMIT), said.texts("types")
+            url, types = said.long_text("url", limit=URL_LIMIT), _types(said)
         webhook, secret = await self.webhooks.add(caller, url, types or ("*",))
         return json(shown(webhook) | {"secret": secret}, 201, headers=_tag(webhook))
 
@@ -66,9 +68,7 @@ class WebhooksFace:
         version = condition(request)
         with await body.read(request, "url", "types") as said:
             url = said.long_text("url", limit=URL_LIMIT) if said.says("url") else None
-            types = said.texts("types") if said.says("types") else None
-            if types == ():
-                said.wrong("types", "required", "Name a type or a pattern, such as *.")
+            types = _types(said)
         id = request.path_params["id"]
         return _one(await self.webhooks.change(caller, id, url=url, types=types, version=version))
 
@@ -92,7 +92,7 @@ class WebhooksFace:
 
     async def deliveries(self, request: Request, caller: Caller) -> Response:
         cursor, limit = page_of(request, "state")
-        states = chosen(request, "state", Told) or list(Told)
+        states = chosen(request, "state", DeliveryState) or list(DeliveryState)
         found = await self.webhooks.deliveries(
             caller, request.path_params["id"], states, before=number_of(cursor), limit=limit
         )
@@ -100,10 +100,9 @@ class WebhooksFace:
 
     async def redeliver(self, request: Request, caller: Caller) -> Response:
         await body.nothing(request)
-        n = request.path_params["n"]
-        if not (n.isascii() and n.isdigit() and len(n) <= 18):
+        if (n := number(request.path_params["n"])) is None:
             raise NotFound()
-        found = await self.webhooks.redeliver(caller, request.path_params["id"], int(n))
+        found = await self.webhooks.redeliver(caller, request.path_params["id"], n)
         return json(delivered(found), 202)
 
 
@@ -126,7 +125,7 @@ def shown(webhook: Webhook) -> dict[str, Any]:
 
 def delivered(delivery: Delivery) -> dict[str, Any]:
     """A delivery: how often it was tried, what came of the last try, when the next one is due."""
-    waits = delivery.state is Told.WAITING
+    waits = delivery.state is DeliveryState.WAITING
     return {
         "n": delivery.n,
         "event_id": delivery.event,
@@ -138,6 +137,14 @@ def delivered(delivery: Delivery) -> dict[str, Any]:
         "created_at": moment(delivery.created_at),
         "ended_at": moment(delivery.ended_at),
     }
+
+
+def _types(said: Members) -> tuple[str, ...] | None:
+    """What it listens to; None where the body does not say, and an empty list is wrong."""
+    types = said.texts("types") if said.says("types") else None
+    if types == ():
+        said.wrong("types", "required", "Name a type or a pattern, such as *.")
+    return types
 
 
 def _one(webhook: Webhook) -> Response:

@@ -21,7 +21,7 @@ from broker.web.access import Access, person
 from broker.web.pages.site import Site, redirect
 
 WRONG_PERSON = frozenset({"wrong-person", "wrong-browser"})
-SIGN_IN_AGAIN = "sign-in-again"
+SIGN_IN_FIRST = frozenset({"sign-in-again", "sign-in-needed", "not-signed-in"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ConnectPages:
         """ "A flow needs you": what is asked, for the one person it is asked of."""
         link, caller = request.path_params["link"], await self.access.session(request)
         if (action := await self._action(link)) is not None:
-            if caller is None or caller.user_id is None:
+            if caller is None or not caller.has_signed_in(action.project):
                 return self._to_sign_in(link)
             return self.site.page("action.html", action=action, goes_to=self.site.outside)
         try:
@@ -130,8 +130,8 @@ class ConnectPages:
     async def _prove(self, link: str, caller: Caller) -> Response:
         try:
             proof = await self.authenticating.prove(link, caller)
-        except Conflict as error:
-            if error.reason == SIGN_IN_AGAIN:
+        except (Conflict, Forbidden, Unknown) as error:
+            if error.reason in SIGN_IN_FIRST:
                 return redirect(f"/signin?link={link}")
             raise
         if proof.return_url is not None:

@@ -1,7 +1,6 @@
 """The contract for people: Swagger UI over it, and a page for each problem in it."""
 
 from dataclasses import dataclass
-from functools import cache
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,7 +8,7 @@ from starlette.routing import Route
 
 from broker.domain.errors import NotFound
 from broker.web import contracts
-from broker.web.pages.site import STATIC, Site
+from broker.web.pages.site import STATIC, Site, files
 
 DOCUMENTS = {
     "/docs": ("Broker API", "/openapi.json"),
@@ -43,7 +42,7 @@ class ContractPages:
             Route("/docs/scim", self.docs, methods=["GET"]),
             Route("/problems", self.problems, methods=["GET"]),
             Route("/problems/{code}", self.problem, methods=["GET"]),
-            Route("/static/docs/{name}", self.static, methods=["GET"]),
+            Route("/static/docs/{name}", files(STATIC / "docs", TYPES), methods=["GET"]),
         ]
 
     async def docs(self, request: Request) -> Response:
@@ -58,15 +57,3 @@ class ContractPages:
         if (found := (await contracts.problems()).get(code)) is None:
             raise NotFound()
         return self.site.page("slug.html", code=code, problems=found)
-
-    async def static(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in TYPES:
-            raise NotFound()
-        headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
-        return Response(_content(name), media_type=TYPES[name], headers=headers)
-
-
-@cache
-def _content(name: str) -> bytes:
-    return (STATIC / "docs" / name).read_bytes()

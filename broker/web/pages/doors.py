@@ -1,17 +1,15 @@
 """Ways in and out: the set-up link, signing out, the stylesheet."""
 
 from dataclasses import dataclass
-from functools import cache
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from broker.domain.callers import Kind
-from broker.domain.errors import NotFound
 from broker.service.callers import Callers
 from broker.web.access import Access
-from broker.web.pages.site import STATIC, Site, redirect
+from broker.web.pages.site import STATIC, Site, files, redirect
 
 TYPES = {"broker.css": "text/css; charset=utf-8", "broker.svg": "image/svg+xml"}
 
@@ -31,7 +29,7 @@ class DoorPages:
             Route("/setup/{secret}", self.setup, methods=["GET"]),
             Route("/setup/{secret}", self.use_setup, methods=["POST"]),
             Route("/signout", self.sign_out, methods=["POST"]),
-            Route("/static/{name}", self.static, methods=["GET"]),
+            Route("/static/{name}", files(STATIC, TYPES), methods=["GET"]),
         ]
 
     async def welcome(self, request: Request) -> Response:
@@ -53,15 +51,3 @@ class DoorPages:
         if found is not None:
             await self.callers.sign_out(found)
         return self.access.signed_out(redirect("/"))
-
-    async def static(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in TYPES:
-            raise NotFound()
-        headers = {"Cache-Control": "max-age=3600", "X-Content-Type-Options": "nosniff"}
-        return Response(_content(name), media_type=TYPES[name], headers=headers)
-
-
-@cache
-def _content(name: str) -> bytes:
-    return (STATIC / name).read_bytes()

@@ -4,7 +4,7 @@ from starlette.requests import Request
 
 from broker.domain.errors import Problem
 from broker.service.reading import Members
-from broker.web.api.wire import fields
+from broker.web.wire import fields
 
 LIMIT = 64 * 1024
 TICKED = "yes"

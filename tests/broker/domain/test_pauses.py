@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from broker.domain.errors import Conflict
-from broker.domain.pauses import CYCLES, NEXT, STATUS, Event, Pause, RunAs, State, after
+from broker.domain.pauses import CYCLES, NEXT, STATUS, Event, Identity, Pause, State, after
 
 ROWS = [
     ("P2", State.WAITING, Event.SIGNED_IN, State.READY),
@@ -24,8 +24,10 @@ ROWS = [
     ("P10 claimed (safety 8)", State.CLAIMED, Event.WITHDRAWN, State.CANCELLED),
     ("P11", State.WAITING, Event.ENDED, State.FAILED),
     ("P12", State.WAITING, Event.OVERRIDDEN, State.READY),
+    ("P12 ready", State.READY, Event.OVERRIDDEN, State.READY),
     ("P13", State.WAITING, Event.POLICY_CHANGED, State.WAITING),
     ("P14", State.WAITING, Event.RELEASED, State.READY),
+    ("P14 ready", State.READY, Event.RELEASED, State.READY),
 ]
 
 
@@ -116,12 +118,13 @@ def test_p6_after_five_cycles_it_fails() -> None:
 def test_p12_p14_the_connector_user_runs_once_an_administrator_said_so(event: Event) -> None:
     """P12, P14: released to the connector user for one go; after that the person counts again."""
     ready = after(pause(State.WAITING), event, now=9)
-    assert ready.run_as is RunAs.CONNECTOR
+    assert ready.run_as is Identity.CONNECTOR
     claimed = after(ready, Event.CLAIMED, now=9, claim_hash="one")
-    assert claimed.run_as is RunAs.CONNECTOR
-    assert after(claimed, Event.NOT_USABLE, now=9).run_as is RunAs.USER
+    assert claimed.run_as is Identity.CONNECTOR
+    for end in (Event.NOT_USABLE, Event.SILENT):
+        assert after(claimed, end, now=9).run_as is Identity.USER
 
 
 def test_a_sign_in_never_changes_the_identity() -> None:
     """P2: a pause made ready by its person runs as that person."""
-    assert after(pause(State.WAITING), Event.SIGNED_IN, now=9).run_as is RunAs.USER
+    assert after(pause(State.WAITING), Event.SIGNED_IN, now=9).run_as is Identity.USER

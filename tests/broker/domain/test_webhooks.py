@@ -78,10 +78,20 @@ def test_the_ladder_ends_after_three_days() -> None:
 @given(attempt=st.integers(1, 30), spread=st.floats(0, 1))
 def test_jitter_is_a_tenth_at_most(attempt: int, spread: float) -> None:
     """What failed together is spread, never earlier than the ladder says."""
-    due = next_try(attempt, NOW, NOW, spread)
+    now = NOW + DAY
+    due = next_try(attempt, NOW, now, spread)
     wait = LADDER[min(attempt, len(LADDER)) - 1]
     assert due is not None
-    assert wait <= due - NOW <= wait * 1.1
+    assert wait <= due - now <= wait * 1.1
+
+
+@given(attempt=st.integers(1, 30))
+def test_the_ladder_begins_anew_with_its_days(attempt: int) -> None:
+    """Sent again, or enabled after a pause: however often it was tried before, 5 s are the first
+    step; and what waited long before its first try begins with them too.
+    """
+    assert next_try(attempt, NOW, NOW, 0.0) == NOW + 5 * SECOND
+    assert next_try(1, NOW, NOW + 2 * DAY, 0.0) == NOW + 2 * DAY + 5 * SECOND
 
 
 def test_50_failures_pause_and_take_hours() -> None:

@@ -9,7 +9,7 @@ from broker.db.database import Database
 from broker.db.seal import Seal
 from broker.domain.callers import Caller, Kind
 from broker.domain.events import KINDS
-from broker.domain.webhooks import Delivery, Told, Webhook
+from broker.domain.webhooks import Delivery, DeliveryState, Webhook
 from broker.service.calling import Calling
 from broker.service.holding import Holding
 from broker.service.publishing import Publishing
@@ -53,10 +53,10 @@ class Office:
         await self.calling.begin()
         await asyncio.gather(*self.calling.lines.busy.values())
 
-    async def told(self, webhook: Webhook, *states: Told) -> list[Delivery]:
+    async def told(self, webhook: Webhook, *states: DeliveryState) -> list[Delivery]:
         """What the webhook was told, the oldest first."""
         found = await self.webhooks.deliveries(
-            self.caller, webhook.id, states or list(Told), before=None, limit=200
+            self.caller, webhook.id, states or list(DeliveryState), before=None, limit=200
         )
         return found[::-1]
 

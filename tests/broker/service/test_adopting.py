@@ -10,6 +10,7 @@ import pytest
 
 from broker.db.database import Database, Transaction
 from broker.db.seal import Hasher
+from broker.domain.actions import Action, State
 from broker.domain.callers import Caller, Kind
 from broker.domain.clock import DAY
 from broker.domain.errors import Conflict, Forbidden, NotFound
@@ -18,7 +19,7 @@ from broker.domain.users import License, Status, SuspendedBy, User
 from broker.service.adopting import Adopting
 from broker.service.inviting import Inviting
 from broker.service.removing import Removing
-from broker.store import detached, identities, logons, projects, users
+from broker.store import actions, detached, identities, logons, projects, users
 from tests import pushing
 from tests.clocks import MovableClock
 from tests.pushing import House, Pusher
@@ -390,3 +391,27 @@ async def test_who_is_back_but_detached_gets_no_letter(house: House) -> None:
     assert (back.status, back.invite_epoch, back.accepted) == (Status.INVITED, 1, False)
     letters = await house.rows("SELECT state FROM letters WHERE project_id = :project")
     assert letters == [{"state": "void"}]
+
+
+async def test_who_is_another_person_by_now_passes_no_more(house: House, again: Pusher) -> None:
+    """Safety 8, 12: adopted under another externalId, nothing that was proven before counts: an
+    action that is pending, and a Pass, neither.
+    """
+    (kim,) = await left(house, KIM)
+    await adopting(house).tick(house.administrator, [kim.id])
+    proven_by = Action(
+        project=house.project,
+        coupon=1,
+        key="key_1",
+        state=State.PROVEN,
+        expected=(),
+        suffixes=(),
+        created_at=0,
+        expires_at=2**53,
+        user=kim.id,
+        code_hash="hash",
+    )
+    await house.db.write(actions.insert, proven_by)
+    await created(again, {"userName": "kim", "externalId": "x-9"})
+    over = await house.db.read(actions.get, house.project, 1)
+    assert (over.state, over.code_hash) == (State.EXPIRED, None)

@@ -132,6 +132,33 @@ async def test_where_a_person_may_be_sent_back(at: World, engine: Caller) -> Non
     assert await at.rows("SELECT * FROM actions") + await at.rows("SELECT * FROM links") == []
 
 
+async def test_a_return_url_has_no_fragment(at: World) -> None:
+    """RFC 6749 §3.1.2: the code would be put behind the fragment, where no server sees it."""
+    with pytest.raises(Invalid) as refused:
+        await at.key(return_urls=(RETURN_URL, f"{RETURN_URL}#top"))
+    assert [problem.pointer for problem in refused.value.problems] == ["/return_urls"]
+
+
+@pytest.mark.parametrize("returns", [True, False], ids=["by the code", "at once"])
+async def test_whose_directory_was_deleted_does_not_pass(
+    at: World, engine: Caller, returns: bool
+) -> None:
+    """Safety 12: a detached person cannot sign in through the deleted directory's issuer: their
+    session proves nobody, and the answer is that of somebody unknown.
+    """
+    user = await known(at, held={"EHR": "ksmith"})
+    answer = await at.authenticating.perform(
+        engine, asked(return_url=RETURN_URL if returns else None)
+    )
+    session = await at.session(user)
+    await at.change(user, detached_at=1, detached_issuer="https://login.acme.example")
+    proof = await at.authenticating.prove(link_of(answer), session)
+    code = parse_qs(urlsplit(proof.return_url or "").query).get("code", [None])[0]
+    done = (await at.authenticating.get(engine, answer.action.coupon, code)).rendered()
+    assert done["items"] == {STATUS: "Fail", logon("EHR"): "ksmith"}
+    assert (done["reason"], done["user"]) == ("person_unknown", None)
+
+
 async def test_who_proves_nothing(at: World, engine: Caller) -> None:
     """Safety 16, 28: a session a key vouched for, one that opens a link only, one from before the
     action, an administrator's and another project's complete nothing.

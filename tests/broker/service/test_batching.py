@@ -17,7 +17,7 @@ from broker.domain.callers import Caller
 from broker.domain.errors import BrokerError, Forbidden, Invalid
 from broker.domain.pauses import State as PauseState
 from broker.service.answering import Answer
-from broker.service.batching import Batch, Batching, Place, worst
+from broker.service.batching import Batch, Batching, Found, worst
 from broker.service.resolving import Renewals, Resolving
 from broker.store import connectors, pauses
 from tests.counting import Counting
@@ -38,12 +38,12 @@ def batch(*items: Any, stop: str = "never", **defaults: Any) -> Batch:
     return Batch.parse({"defaults": DEFAULTS | defaults, "items": said, "stop": stop})
 
 
-async def answered(at: World, caller: Caller, asked: Batch) -> list[Place]:
+async def answered(at: World, caller: Caller, asked: Batch) -> list[Found]:
     """What the batch comes to."""
     return await Batching(at.resolving).resolve(caller, asked)
 
 
-def row(found: Place) -> str | None:
+def row(found: Found) -> str | None:
     """The row of an answer, or the word of what is wrong."""
     if isinstance(found, Answer):
         return found.decision.row
@@ -175,6 +175,20 @@ async def test_the_same_batch_again(at: World) -> None:
     assert [row(one) for one in found] == ["F3", "F3", *["decision-conflict"] * 2]
     found = await answered(at, caller, batch("s9", "s1"))
     assert [row(one) for one in found] == ["decision-conflict", "F3"]
+
+
+async def test_one_attempt_of_a_step(at: World) -> None:
+    """P10: an answer of a batch tells of no pause that a later item ended: of two attempts of one
+    step the second is refused, whichever it is, and the first is answered.
+    """
+    await at.connector(**PAUSE)
+    await at.person(KIM)
+    later = {"step": {"id": "s1"}, "execution": {"attempt": 2}}
+    found = await answered(at, await at.key(), batch(later, "s1", "s2", later))
+    assert [row(one) for one in found] == ["F11", "duplicate-step", "F11", "F11"]
+    told = {one.pause.id: one.pause.state for one in found if isinstance(one, Answer) and one.pause}
+    kept = await at.rows("SELECT id, state FROM pauses")
+    assert {one["id"]: one["state"] for one in kept} == told
 
 
 async def test_one_link_for_all(at: World) -> None:

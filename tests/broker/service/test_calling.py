@@ -14,7 +14,7 @@ from broker.db.database import Database
 from broker.db.seal import Seal
 from broker.domain.clock import DAY, HOUR, MINUTE, SECOND
 from broker.domain.errors import Conflict
-from broker.domain.webhooks import FAILURES, State, Told, Webhook
+from broker.domain.webhooks import FAILURES, DeliveryState, State, Webhook
 from broker.service import calling
 from broker.service.calling import HANDFUL
 from broker.store import deliveries, webhooks
@@ -53,7 +53,7 @@ async def test_a_receiver_checks_what_it_gets_by_the_outside_library(at: Office)
     assert said["data"] == {"user_id": "usr_1"}
     assert message.headers["content-type"] == "application/json"
     (told,) = await at.told(webhook)
-    assert (told.state, told.status, told.attempt) == (Told.DELIVERED, OK, 1)
+    assert (told.state, told.status, told.attempt) == (DeliveryState.DELIVERED, OK, 1)
 
 
 async def test_it_is_told_of_its_types_alone_and_from_when_it_was_made(at: Office) -> None:
@@ -84,6 +84,20 @@ async def test_both_secrets_sign_for_a_day(at: Office, clock: MovableClock) -> N
     assert [len(each.headers["webhook-signature"].split()) for each in receiver.heard] == [2, 1]
 
 
+async def test_two_secrets_sign_and_never_three(at: Office) -> None:
+    """docs/events.md: whoever rotates again within the day ends the first secret at once."""
+    async with receiving() as receiver:
+        webhook, first = await at.hook(receiver.url)
+        _, second = await at.webhooks.rotate(at.caller, webhook.id)
+        _, third = await at.webhooks.rotate(at.caller, webhook.id)
+        await at.happen("user.invited")
+        await at.round()
+        for secret in (second, third):
+            assert receiver.heard[0].verified(secret)
+        with pytest.raises(standardwebhooks.WebhookVerificationError):
+            receiver.heard[0].verified(first)
+
+
 async def test_the_ladder_of_tries(at: Office, clock: MovableClock) -> None:
     """5 s, 1 min, 10 min, 1 h, 6 h, then daily to three days: eight tries, one id; then it has
     failed, and says what the receiver answered.
@@ -102,7 +116,7 @@ async def test_the_ladder_of_tries(at: Office, clock: MovableClock) -> None:
         clock.advance(2 * DAY)
         await at.round()
     assert receiver.times == {id: 8}
-    told = (await at.told(webhook, Told.FAILED))[0]
+    told = (await at.told(webhook, DeliveryState.FAILED))[0]
     assert (told.event, told.status, told.attempt) == (id, 503, 8)
 
 
@@ -125,7 +139,7 @@ async def test_any_2xx_takes_it(at: Office, status: int) -> None:
         webhook, _ = await at.hook(receiver.url)
         await at.happen("user.invited")
         await at.round()
-    assert [each.state for each in await at.told(webhook)] == [Told.DELIVERED]
+    assert [each.state for each in await at.told(webhook)] == [DeliveryState.DELIVERED]
 
 
 async def test_a_redirect_is_a_failure_and_is_not_followed(at: Office) -> None:
@@ -146,7 +160,7 @@ async def test_an_answer_without_end_is_cut_and_not_kept(at: Office) -> None:
         webhook, _ = await at.hook(receiver.url)
         await at.happen("user.invited")
         await at.round()
-    assert [each.state for each in await at.told(webhook)] == [Told.DELIVERED]
+    assert [each.state for each in await at.told(webhook)] == [DeliveryState.DELIVERED]
 
 
 async def test_a_short_answer_keeps_the_connection(at: Office) -> None:
@@ -241,7 +255,7 @@ async def test_a_receiver_that_fails_is_tried_once_at_a_time(
         receiver.answer = lambda _: OK
         clock.advance(DAY)
         await at.round()
-    assert {each.state for each in await at.told(webhook)} == {Told.DELIVERED}
+    assert {each.state for each in await at.told(webhook)} == {DeliveryState.DELIVERED}
     assert (await at.now(webhook)).failures == 0
 
 
@@ -264,7 +278,7 @@ async def test_a_slow_receiver_holds_up_nobody(at: Office) -> None:
 
 
 async def _all(at: Office, webhook: Webhook, count: int) -> list[object]:
-    found = await at.told(webhook, Told.DELIVERED)
+    found = await at.told(webhook, DeliveryState.DELIVERED)
     return [*found] if len(found) == count else []
 
 
@@ -303,9 +317,9 @@ async def test_a_try_that_nobody_wrote_down_is_made_again_under_the_same_id(
         assert receiver.heard == []
         clock.advance(deliveries.LEASE + SECOND)
         await at.round()
-        assert not await at.db.write(deliveries.ended, lost, Told.FAILED, 500, None)
+        assert not await at.db.write(deliveries.ended, lost, DeliveryState.FAILED, 500, None)
     assert [message.id for message in receiver.heard] == [id]
-    assert [each.attempt for each in await at.told(webhook, Told.DELIVERED)] == [2]
+    assert [each.attempt for each in await at.told(webhook, DeliveryState.DELIVERED)] == [2]
 
 
 async def test_redelivery_has_the_same_id(at: Office) -> None:
@@ -316,10 +330,75 @@ async def test_redelivery_has_the_same_id(at: Office) -> None:
         await at.round()
         (told,) = await at.told(webhook)
         again = await at.webhooks.redeliver(at.caller, webhook.id, told.n)
-        assert again.state is Told.WAITING
+        assert again.state is DeliveryState.WAITING
         await at.round()
     assert receiver.times == {id: 2}
     assert receiver.heard[1].verified(secret) == receiver.heard[0].verified(secret)
+
+
+async def test_redelivery_begins_anew(at: Office, clock: MovableClock) -> None:
+    """What had failed after three days is tried again like something new, from the first step of
+    the ladder on: one hiccup does not end it.
+    """
+    receiver = Receiver(lambda _: 503)
+    async with receiving(receiver):
+        webhook, _ = await at.hook(receiver.url)
+        await at.happen("user.invited")
+        for _ in range(10):
+            await at.round()
+            clock.advance(DAY)
+        (told,) = await at.told(webhook, DeliveryState.FAILED)
+        await at.webhooks.redeliver(at.caller, webhook.id, told.n)
+        await at.round()
+        receiver.answer = lambda _: OK
+        clock.advance(10 * MINUTE)  # the rest that its failures have earned
+        await at.round()
+    assert [each.state for each in await at.told(webhook)] == [DeliveryState.DELIVERED]
+
+
+async def test_what_waited_for_days_survives_a_hiccup(at: Office, clock: MovableClock) -> None:
+    """The three days of what waits begin anew once the webhook is enabled again."""
+    receiver = Receiver(lambda _: 410)
+    async with receiving(receiver):
+        webhook, _ = await at.hook(receiver.url)
+        await at.happen("user.invited")
+        await at.round()
+        clock.advance(10 * DAY)
+        await at.webhooks.enable(at.caller, webhook.id)
+        receiver.answer = lambda _: 503
+        await at.round()
+        receiver.answer = lambda _: OK
+        clock.advance(5 * SECOND)
+        await at.round()
+    (told, *_) = await at.told(webhook)
+    assert (told.state, told.status) == (DeliveryState.DELIVERED, OK)
+
+
+async def test_redelivery_while_a_try_is_on_its_way(at: Office) -> None:
+    """Who asks for another try has one, also while the one before is not answered yet; what comes
+    of that counts no more, and it is no try of its own.
+    """
+    async with receiving() as receiver:
+        webhook, _ = await at.hook(receiver.url)
+        (id,) = await at.happen("user.invited")
+        await at.publishing.publish()
+        place = deliveries.Place(at.project, webhook.id)
+        (running,) = await at.db.write(deliveries.claim, place, 1)
+        await at.webhooks.redeliver(at.caller, webhook.id, running.n)
+        assert not await at.db.write(deliveries.ended, running, DeliveryState.DELIVERED, OK, None)
+        assert not await at.db.write(deliveries.put_off, running, 0, OK, None)
+        await at.round()
+    assert receiver.times == {id: 1}
+    assert [each.attempt for each in await at.told(webhook, DeliveryState.DELIVERED)] == [2]
+
+
+async def test_publishing_lets_others_write(at: Office) -> None:
+    """The one writer of SQLite is held for 50 events at a time, however many wait (safety 37)."""
+    await at.happen(*["user.invited"] * 120)
+    watched = Watched(at.db)
+    assert await replace(at.publishing, db=watched).publish() == 120
+    units = [one.named["last"] for one in watched.asked if "SET events" in one.sql]
+    assert units == [50, 100, 120]
 
 
 async def test_a_ping_is_for_the_one_that_is_tried(at: Office) -> None:
@@ -351,7 +430,7 @@ async def test_the_address_is_looked_at_in_each_try(at: Office, clock: MovableCl
         for error in ("unreachable", "address-refused"):  # it speaks no TLS
             await there.round()
             (told,) = await there.told(webhook)
-            assert (told.state, told.status, told.error) == (Told.WAITING, None, error)
+            assert (told.state, told.status, told.error) == (DeliveryState.WAITING, None, error)
             meant[:] = ["10.0.0.8"]
             clock.advance(5 * SECOND)
     assert (receiver.lines, receiver.heard) == (1, [])

@@ -9,7 +9,7 @@ import structlog
 
 from broker.db.database import Database, Duplicate, Transaction
 from broker.service.chaining import Chaining
-from broker.store import audit, chain
+from broker.store import audit, chain, events, projects
 
 
 def verified(tx: Transaction) -> int:
@@ -73,10 +73,16 @@ async def test_replicas_make_one_chain(db: Database) -> None:
 
 
 async def test_the_head_leaves_the_database(db: Database) -> None:
-    """Safety 34: count and hash are a log line, so that whoever cuts the chain is found out."""
+    """Safety 34: count and hash are a log line and an event of the default project, so that
+    whoever cuts the chain is found out.
+    """
+    project = await db.write(projects.insert, projects.DEFAULT)
+    assert project is not None
     await act(db, "a", "b")
     await Chaining(db).chain()
     with structlog.testing.capture_logs() as lines:
         await Chaining(db).tell()
     (line,) = lines
     assert (line["count"], line["hash"]) == await db.read(chain.head)
+    [told] = await db.write(events.publish, project.id)
+    assert (told.type, told.data) == ("audit.head", {"count": 2, "hash": line["hash"]})

@@ -10,7 +10,7 @@ import pytest
 from broker.domain.connectors import State
 from broker.domain.errors import Conflict, Forbidden, Invalid, Unavailable, Unconfirmed
 from broker.domain.links import Link
-from broker.domain.pauses import Pause, RunAs
+from broker.domain.pauses import Identity, Pause
 from broker.domain.pauses import State as PauseState
 from broker.domain.tokens import State as TokenState
 from broker.service.forms import Said
@@ -174,7 +174,7 @@ async def test_c5_a_program_that_refuses_leaves_it_configured(world: Outside) ->
     id = await kinds.draft(world, said)
     with pytest.raises(Conflict) as refused:
         await world.connecting.authorize(world.administrator, id)
-    assert refused.value.reason == "consent_required"
+    assert refused.value.reason == "program-refused"
     view = await world.connecting.get(world.administrator, id)
     assert (view.connector.state, view.connector.reason) == (State.CONFIGURED, "consent_required")
     with pytest.raises(Conflict):
@@ -242,7 +242,7 @@ async def test_p14_what_waits_is_released_with_the_method_once_counted(world: Ou
     assert await world.db.read(pauses.get, world.project, "pse_1") == waiting
     await configured(world, id, integration="app_only", confirmed=f"{OFF}:1")
     released = await world.db.read(pauses.get, world.project, "pse_1")
-    assert (released.state, released.run_as) == (PauseState.READY, RunAs.CONNECTOR)
+    assert (released.state, released.run_as) == (PauseState.READY, Identity.CONNECTOR)
     assert await world.rows("SELECT id FROM audit WHERE action = 'pause.released'")
 
 

@@ -64,7 +64,7 @@ async def test_every_check_on_the_way(at: World, support: Caller) -> None:
         "user_enabled": True,
         "interactive": False,
         "policy": "fallback_with_warning",
-        "token": "not usable",
+        "token": "not_usable",
         "connector_user": "usable",
         "ran_as_user": False,
     }

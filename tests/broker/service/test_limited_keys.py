@@ -69,3 +69,27 @@ async def test_a_limited_key_makes_no_other_connector(world: Outside) -> None:
     """A key for one connector cannot add a second one under another name."""
     with pytest.raises(Forbidden):
         await world.connecting.create(limited(world, "Other"), "salesforce", Said(name="Mine"))
+
+
+async def test_a_limited_key_goes_with_a_connector_that_is_renamed(world: Outside) -> None:
+    """Safety 22: a limit is to a connector, not to whatever has its name: one that is renamed
+    keeps its keys, who are for no later one of the old name; the audit names each of them.
+    """
+    id = await world.connector("My Sales")
+    limits = {"both": ["my sales ", "Other"], "other": ["Other", "My", "Sales"], "all": []}
+    keys = {}
+    for name, limit in limits.items():
+        _, text = await world.callers.add_key(
+            world.project, name, SCOPES, by="test", connectors=limit
+        )
+        keys[name] = f"Bearer {text}"
+    await world.connecting.configure(world.administrator, id, Said(name="Service Cloud"))
+    now = {name: await world.callers.service(text) for name, text in keys.items()}
+    assert {name: set(key.connectors) for name, key in now.items()} == {
+        "both": {"Service Cloud", "Other"},
+        "other": {"Other", "My", "Sales"},
+        "all": set(),
+    }
+    assert (await world.connecting.get(now["both"], id)).connector.id == id
+    told = await world.rows("SELECT target FROM audit WHERE action = 'key.connector_renamed'")
+    assert [row["target"] for row in told] == [now["both"].id]

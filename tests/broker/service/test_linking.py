@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -15,6 +16,7 @@ from broker.service.granting import Granting
 from broker.store import tokens
 from tests.broker.service.outside import KIM, Outside
 
+SITE, OTHER_SITE = "https://flows.example/back", "https://other.example/back"
 CLAIMS = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
 
 
@@ -70,6 +72,33 @@ async def test_what_the_program_demands_goes_into_the_next_link(
     token = await world.token(id, user.id)
     assert (token.state, token.claims) == (State.VALID, None)
     assert "claims" not in await query(world, await world.link(user, id), user)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "ends"),
+    [
+        (SITE, (SITE,), SITE),
+        (SITE, (OTHER_SITE,), None),
+        (SITE, (None,), None),
+        (None, (SITE,), None),
+        (SITE, (OTHER_SITE, SITE), None),
+    ],
+)
+async def test_a_joined_link_sends_nobody_to_another_program(
+    world: Outside, first: str | None, then: tuple[str | None, ...], ends: str | None
+) -> None:
+    """Safety 29: who joins an open link with another return URL than it has changes where it ends:
+    for all of them on our page, so that nobody's person comes out at somebody else's.
+    """
+    id, user = await world.connector(), await world.person()
+    key = replace(world.key("links:write"), return_urls=(SITE, OTHER_SITE))
+    made = [
+        await world.authorizing.make_link(key, user.id, id, return_url=url)
+        for url in (first, *then)
+    ]
+    assert len({link.id for link in made}) == 1
+    assert made[-1].return_url == ends
+    assert (await world.sign_in(made[0], await world.session(user), KIM)).return_url == ends
 
 
 async def query(world: Outside, link: Link, user: User) -> dict[str, str]:

@@ -25,7 +25,7 @@ from broker.demo.grants import App
 from broker.demo.simulator import Simulator, serving
 from broker.domain.clock import HOUR, MINUTE, SECOND
 from broker.domain.errors import Conflict
-from broker.domain.pauses import CYCLES, NEXT, RunAs, State
+from broker.domain.pauses import CYCLES, NEXT, State
 from broker.domain.steps import Identity
 from broker.service.pausing import Claim
 from broker.store import pauses, projects
@@ -122,7 +122,7 @@ class History(RuleBasedStateMachine):
         claim: Claim | None = self.attempt(self.scene.at.pausing.claim(self.scene.engine, id))
         assert (claim is not None) is (before.state is State.READY)
         if claim is not None and claim.token is not None:
-            wanted = Identity.CONNECTOR if before.run_as is RunAs.CONNECTOR else Identity.USER
+            wanted = Identity.CONNECTOR if before.run_as is Identity.CONNECTOR else Identity.USER
             assert claim.answer.decision.identity is wanted
             self.tokens[id].append(claim.token)
 
@@ -192,7 +192,7 @@ class History(RuleBasedStateMachine):
             assert (pause.state is State.RESUMED) is (pause.id in self.ran)
             assert pause.cycles < CYCLES or pause.state is State.FAILED
             if pause.state is State.WAITING:
-                assert pause.run_as is RunAs.USER
+                assert pause.run_as is Identity.USER
                 assert pause.remind_at is not None
 
 

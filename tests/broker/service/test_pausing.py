@@ -139,15 +139,17 @@ async def test_claim_while_the_provider_is_away(scene: Scene, at: World) -> None
 
 
 async def test_policy_of_the_day(scene: Scene, at: World) -> None:
-    """P13: another policy leaves who waits waiting; a claim goes by the policy of its own time."""
+    """P13, R14: another policy leaves who waits waiting, also whoever claims when their sign-in has
+    ended: who a step runs as never changes without a word.
+    """
     pause = await scene.wait()
     await at.connect(scene.connector, None)
     await at.setting(scene.connector, **on(Policy.FALLBACK))
     assert (await scene.now(pause)).state is State.WAITING
     await scene.sign_in(**DEAD)
     claim = await scene.claim(pause)
-    assert claim.answer.decision.row == "F9"
-    assert claim.token is not None
+    assert (claim.answer.decision.row, claim.token, claim.answer.credential) == ("P1", None, None)
+    assert (await scene.now(pause)).state is State.WAITING
 
 
 async def test_suspension_ends_every_pause(scene: Scene, at: World) -> None:
@@ -199,7 +201,8 @@ async def test_override(scene: Scene, at: World) -> None:
     claim = await scene.claim(pause)
     assert (claim.answer.decision.row, claim.answer.decision.identity) == ("P12", "connector")
     assert await at.works(claim.rendered()["decision"]["credential"])
-    assert await at.rows("SELECT * FROM audit WHERE action = 'pause.overridden'")
+    [told] = await at.rows("SELECT detail FROM audit WHERE action = 'pause.overridden'")
+    assert "on leave" in told["detail"]
 
 
 async def test_a_connector_in_trouble_is_nobodys_fault(scene: Scene, at: World) -> None:
@@ -270,14 +273,3 @@ def crowd(tx: Transaction, like: Pause, many: int) -> None:
             at=like.created_at,
             **named,
         )
-
-
-async def test_failed_result_after_a_newer_sign_in(scene: Scene, at: World) -> None:
-    """P6, P2: a step that failed with an older token is ready again where a newer one is there."""
-    pause = await scene.wait()
-    await scene.sign_in()
-    claim = await scene.claim(pause)
-    await scene.sign_in()
-    assert claim.token is not None
-    now = await at.pausing.result(scene.engine, pause.id, claim.token, "failed")
-    assert (now.state, now.cycles) == (State.READY, 1)

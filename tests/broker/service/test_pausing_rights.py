@@ -79,9 +79,45 @@ async def test_a_limited_key_sees_its_own_connectors(scene: Scene, at: World) ->
     assert len(await at.pausing.page(both, connector=other.id)) == 1
     await scene.sign_in(other, as_user=KIM)
     narrowed = "UPDATE api_keys SET connectors = :only WHERE id = :id"
-    await at.db.write(lambda tx: tx.run(narrowed, only='["Salesforce"]', id=scene.engine.id))
+    await at.db.write(lambda tx: tx.run(narrowed, only="Salesforce", id=scene.engine.id))
     with pytest.raises(Forbidden):
         await scene.claim(theirs)
+
+
+async def test_a_limited_key_meets_no_pause_of_another_connector(scene: Scene, at: World) -> None:
+    """Safety 22: by the execution and step of others a key learns nothing of what waits at a
+    connector it is not for: neither which pause that is nor how it stands, in the line neither.
+    """
+    await at.connector("Tickets", **PAUSE)
+    limited = await at.key(connectors=["Tickets"])
+    theirs, words = await scene.wait(), []
+    for claimed in (False, True):
+        if claimed:
+            await scene.sign_in()
+            await scene.claim(theirs)
+        request = asked({"user_name": KIM}, connector="tickets")
+        shown = (await at.resolving.resolve(limited, request)).rendered()
+        assert (shown["outcome"], shown["pause"]) == ("pause", None)
+        assert theirs.id not in str(shown)
+        words.append((shown["row"], shown["reason"], shown["status"]))
+    assert words[0] == words[1]
+    lines = await at.rows("SELECT pause_id FROM decision_lines ORDER BY n")
+    assert [line["pause_id"] for line in lines[:2]] == [theirs.id, None]
+
+
+async def test_a_limited_key_blocks_nobody_at_another_connector(scene: Scene, at: World) -> None:
+    """Safety 22, 26: what a key lets wait at its connector under the execution and step of others
+    keeps none of them from running (F6), and stays as it is.
+    """
+    await at.connector("Tickets", **PAUSE)
+    limited = await at.key(connectors=["Tickets"])
+    request = asked({"user_name": KIM}, connector="tickets")
+    blocking = (await at.resolving.resolve(limited, request)).pause
+    assert blocking is not None
+    await scene.sign_in()
+    answer = await at.resolving.resolve(scene.engine, asked({"user_name": KIM}))
+    assert (answer.decision.row, answer.credential is not None) == ("F6", True)
+    assert (await scene.now(blocking)).state is State.WAITING
 
 
 async def test_revoked_key_claims_nothing(scene: Scene, at: World) -> None:

@@ -42,7 +42,9 @@ async def test_what_was_first_asked_stays(db: Database) -> None:
     again = await db.write(
         decisions.ask, PROJECT, "key_1", "r-1", "s1", 1, b'{"other": 1}', "other"
     )
-    assert (again.question, again.question_hash) == (b"{}", "hash")
+    kept = await db.read(decisions.find, PROJECT, again.id)
+    assert kept is not None
+    assert (kept.question, kept.question_hash, again.question_hash) == (b"{}", "hash", "hash")
 
 
 async def test_asking_again_by_id(db: Database) -> None:
@@ -59,12 +61,12 @@ async def test_ran_as_a_person(db: Database) -> None:
     first = await db.write(ask)
     await db.write(decisions.append, PROJECT, first.id, line(1, "connector"))
     second = await db.write(ask)
-    assert not await db.read(decisions.ran_as_person, PROJECT, second)
+    assert not (await db.read(decisions.earlier, PROJECT, second)).ran_as_user
     await db.write(decisions.append, PROJECT, first.id, line(2))
     third = await db.write(ask)
-    assert await db.read(decisions.ran_as_person, PROJECT, third)
+    assert (await db.read(decisions.earlier, PROJECT, third)).ran_as_user
     other = await db.write(ask, attempt=2)
-    assert not await db.read(decisions.ran_as_person, PROJECT, other)
+    assert await db.read(decisions.earlier, PROJECT, other) == decisions.Earlier()
 
 
 async def test_report(db: Database) -> None:

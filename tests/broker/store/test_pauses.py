@@ -46,6 +46,21 @@ async def test_one_open_pause_a_step(db: Database) -> None:
     assert await db.write(pauses.insert, pause(project="prj_2"))
 
 
+@pytest.mark.parametrize("event", [Event.ENDED, Event.OVERRIDDEN])
+async def test_words_of_people_are_no_news(db: Database, event: Event) -> None:
+    """P11, P12: what an administrator writes is kept with the pause; feed and webhooks get a code
+    .
+    """
+    waiting = pause()
+    await db.write(pauses.insert, waiting)
+    [moved] = await db.write(pauses.move, [waiting], event, reason="Kim is in hospital")
+    assert (await db.read(pauses.get, PROJECT, waiting.id)).reason == moved.reason
+    said = "SELECT data FROM events ORDER BY n"
+    told = await db.read(lambda tx: [row["data"] for row in tx.all(said)])
+    assert "hospital" not in "".join(told)
+    assert f'"reason":"{event}"' in told[-1]
+
+
 async def test_compare_and_set(db: Database) -> None:
     """P4: of many changes that began with the same pause exactly one is kept."""
     waiting = pause()

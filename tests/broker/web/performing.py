@@ -116,7 +116,7 @@ class Asker:
             body["evidence"] = {"type": "id_token", "value": token}
         return told(await client.post("/v1/actions/AuthenticateUser", json=body, headers=sent))
 
-    async def get(self, coupon: int, code: str | None = None, **headers: str) -> Told:
+    async def get(self, coupon: int | str, code: str | None = None, **headers: str) -> Told:
         """Where that action stands, with the code that the person brought."""
         client, sent = self.rehearsal.service.client, self.headers | headers
         if self.kind == "form":

@@ -419,3 +419,9 @@ async def test_nothing_new(asker: Asker) -> None:
     known = asker.headers | {"If-None-Match": '"1"', "Prefer": "wait=0"}
     answer = await client.get(url, headers=known)
     assert (answer.status_code, answer.content) == (304, b"")
+
+
+@pytest.mark.parametrize("coupon", ["0" * 20 + "9" * 24, "9" * 19, "0" * 40 + "1"])
+async def test_a_coupon_nobody_can_have(asker: Asker, coupon: str) -> None:
+    """Safety 3: a number that no column holds is a missing action, on both routes."""
+    assert (await asker.get(coupon)).status == 404

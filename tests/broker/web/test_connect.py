@@ -263,3 +263,64 @@ async def test_a_link_asks_for_scopes_that_exist(rehearsal: Rehearsal) -> None:
     refused = await rehearsal.post("/v1/links", asked | {"scopes": ["api", "a b"]})
     assert refused.status_code == 422
     assert [one["pointer"] for one in refused.json()["errors"]] == ["/scopes/1"]
+
+
+async def test_an_action_asks_who_was_vouched_for_to_sign_in(rehearsal: Rehearsal) -> None:
+    """Safety 16, 28: a browser in which a program vouched for the person is no dead end: the
+    action's page sends it to the sign-in, pressed or looked at, and then it is proven.
+    """
+    asked = {"user_id": rehearsal.id(KIM), "link": (await rehearsal.link(KIM)).rpartition("/")[2]}
+    address = urlsplit((await rehearsal.post("/v1/connect-sessions", asked)).json()["url"]).path
+    said = {"mode": "async", "return_url": "https://flows.example/back"}
+    pending = await rehearsal.post("/v1/actions/AuthenticateUser", said)
+    link = urlsplit(pending.json()["authorization_url"]).path
+    async with rehearsal.browser() as browser:
+        await browser.get(address)
+        page = await browser.get(link)
+        assert f"/signin?link={link.rpartition('/')[2]}" in page.text
+        assert "asks who you are" not in page.text
+        pressed = await browser.post(link)
+        assert pressed.headers["location"] == f"/signin?link={link.rpartition('/')[2]}"
+        await rehearsal.sign_in(browser, link, KIM)
+        assert (await browser.post(link)).headers["location"].startswith("https://flows.example/")
+
+
+async def test_an_action_asks_a_person_of_another_project_to_sign_in(rehearsal: Rehearsal) -> None:
+    """Safety 3: who is signed in elsewhere is nobody here, and may sign in."""
+    said = {"mode": "async", "return_url": "https://flows.example/back"}
+    pending = await rehearsal.post("/v1/actions/AuthenticateUser", said)
+    link = urlsplit(pending.json()["authorization_url"]).path
+    service = rehearsal.service
+    other, cookie = await service.other_project(), "a-cookie"
+    callers = service.broker.callers
+    await service.broker.db.write(
+        callers.beginning, other, "usr_other", cookie, asserted_by="issuer"
+    )
+    async with rehearsal.browser() as browser:
+        browser.cookies.set("broker", cookie)
+        page, pressed = await browser.get(link), await browser.post(link)
+    assert "asks who you are" not in page.text
+    assert pressed.headers["location"] == f"/signin?link={link.rpartition('/')[2]}"
+
+
+async def test_single_sign_on_proves_no_presence(rehearsal: Rehearsal) -> None:
+    """Safety 28, OpenID Connect Core §3.1.2.1: for an action the identity provider is to ask the
+    person anew; a session of a sign-in that was for something else proves nothing, and an id_token
+    whose auth_time is of before is refused.
+    """
+    said = {"mode": "async", "return_url": "https://flows.example/back"}
+    pending = await rehearsal.post("/v1/actions/AuthenticateUser", said)
+    link = urlsplit(pending.json()["authorization_url"]).path
+    connect = await rehearsal.link(KIM)
+    async with rehearsal.browser() as browser:
+        await rehearsal.sign_in(browser, connect, KIM)
+        pressed = await browser.post(link)
+        assert pressed.headers["location"] == f"/signin?link={link.rpartition('/')[2]}"
+        asked = query_of((await browser.get(pressed.headers["location"])).headers["location"])
+        assert (asked["prompt"], asked["max_age"]) == ("login", "0")
+        back = rehearsal.pretend.identity.decide(asked, KIM.external_id)
+        rehearsal.pretend.clock.advance(-60)
+        assert (await browser.get(back)).status_code == 401
+        rehearsal.pretend.clock.advance(60)
+        await rehearsal.sign_in(browser, link, KIM)
+        assert (await browser.post(link)).headers["location"].startswith("https://flows.example/")

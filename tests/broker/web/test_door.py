@@ -130,6 +130,9 @@ async def test_a_change_wakes_the_worker(service: Faces) -> None:
     assert not worker.woken.is_set()
     await service.client.post("/v1/resolve")
     assert worker.woken.is_set()
+    worker.woken.clear()
+    await service.client.get("/oauth/callback/con_x")  # readies what waits (P2)
+    assert worker.woken.is_set()
 
 
 async def test_an_error_after_the_answer_began_is_told_once() -> None:

@@ -144,7 +144,8 @@ async def test_each_project_has_numbers_of_its_own(service: Faces) -> None:
 
 async def test_a_limited_key_reads_of_its_connectors(service: Faces) -> None:
     """Safety 3, 22: a key for some connectors sees what is about one of them, and goes past the
-    rest; of people, of licenses and of other connectors it learns nothing.
+    rest; of people, of licenses and of other connectors it learns nothing. What it saw of one that
+    is deleted since, it still sees, and the deletion too.
     """
     client, ids = await service.administrator(), {}
     said = {"type": "salesforce", "environment": {"name": "production"}}
@@ -163,6 +164,12 @@ async def test_a_limited_key_reads_of_its_connectors(service: Faces) -> None:
     found = (await service.client.get("/v1/events", headers=key)).json()
     assert [event["data"]["connector"] for event in found["items"]] == [ids["Sales"]]
     assert found["last"] == 3
+    for name, id in ids.items():
+        await client.delete(f"/v1/connectors/{id}?name={name}", headers=OURS | {"If-Match": "*"})
+    await service.broker.publishing.publish()
+    after = (await service.client.get("/v1/events", headers=key)).json()["items"]
+    assert {event["data"]["connector"] for event in after} == {ids["Sales"]}
+    assert [event["type"] for event in after] == ["connector.failing", "connector.deleted"]
 
 
 @pytest.mark.parametrize(

@@ -276,28 +276,28 @@ async def test_p13_another_policy_moves_nothing(at: Parking) -> None:
 
 async def test_p14_switched_off_it_runs_as_the_connector_user_once_confirmed(at: Parking) -> None:
     """P14: user authentication goes off only with the number of steps that wait, and they become
-    ready as the connector user; what is ready already, and switched off again, moves nothing.
+    ready as the connector user, and so does what is ready since its person signed in; switched
+    off again, it moves nothing.
     """
     ready = await at.wait("signed in")
     await at.sign_in()
     await at.disconnect()
     waiting = [await at.wait(f"s{place}") for place in range(2)]
-    for confirm in (None, 1, 3):
+    for confirm in (None, 2, 4):
         refused = await at.switch(confirm, enabled=False)
         problem = refused.json()
         assert (refused.status_code, problem["code"]) == (409, "confirmation-needed")
-        assert (problem["would"], "?confirm=2" in problem["next"]) == ({"pauses": 2}, True)
+        assert (problem["would"], "?confirm=3" in problem["next"]) == ({"pauses": 3}, True)
     assert (await at.now(waiting[0]))["state"] == "waiting"
-    done = await at.switch(2, enabled=False)
+    done = await at.switch(3, enabled=False)
     assert done.json()["user_authentication"]["enabled"] is False
-    for pause in waiting:
+    for pause in (ready, *waiting):
         shown = await at.now(pause)
         assert (shown["state"], shown["run_as"]) == ("ready", "connector")
-    assert (await at.now(ready))["run_as"] == "user"
     decision = (await at.claimed(waiting[0]))["decision"]
     assert decision["run_as"]["kind"] == "connector"
     assert decision["act"]["on_behalf_of"] is None  # R7: off, an answer holds no user data
-    assert (await at.claimed(ready))["decision"]["row"] == "F3"
+    assert (await at.claimed(ready))["decision"]["row"] == "P12"
     assert (await at.switch(enabled=False)).status_code == 200
 
 

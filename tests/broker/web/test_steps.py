@@ -59,6 +59,15 @@ async def test_a_batch_as_it_is_answered(engine: Asking) -> None:
     assert (alone["decision_id"], alone["version"]) == (run["decision_id"], 2)
 
 
+async def test_a_decision_has_a_tag(engine: Asking) -> None:
+    """api-conventions: `ETag` on every single resource; each look at a decision is another one."""
+    await engine.at.connect(await engine.at.connector(), None)
+    for version in ('"1"', '"2"'):
+        id = (await engine.decided(None))["decision_id"]
+        url = f"/v1/decisions/{id}"
+        assert (await engine.on.client.get(url, headers=engine.headers)).headers["etag"] == version
+
+
 async def test_a_hundred_in_one_megabyte(engine: Asking) -> None:
     """api-conventions 2: up to 100 items and 1 MB; more of either is refused whole."""
     await engine.at.connect(await engine.at.connector(), None)
@@ -82,7 +91,7 @@ async def test_an_explanation_and_its_scope(engine: Asking) -> None:
     connector = await engine.at.connector(**FALLBACK)
     await engine.at.connect(connector, None)
     await engine.kim(connector)
-    found = await engine.explained(NAMED, assume={"token": "not usable"})
+    found = await engine.explained(NAMED, assume={"token": "not_usable"})
     assert (found["row"], found["now"]["row"], found["connector"]) == ("F9", "F6", connector.id)
     assert "credential" not in found
     assert "decision_id" not in found
@@ -111,8 +120,12 @@ async def test_a_report_is_of_ones_own(engine: Asking) -> None:
     assert await counted(other) == [1]
 
 
-@pytest.mark.parametrize("query", ["by=flow", "from=yesterday", "to=2026-01-01", "since=x"])
+@pytest.mark.parametrize(
+    "query", ["by=flow", "by=user&by=connector", "from=yesterday", "to=2026-01-01", "since=x"]
+)
 async def test_a_report_is_asked_strictly(engine: Asking, query: str) -> None:
-    """api.md: what is no kind, no instant with its offset, or no parameter, is 422."""
+    """api.md: what is no kind or two, no instant with its offset, or no parameter, is 422; the
+    request is to be corrected, for there is no body.
+    """
     answer = await engine.on.client.get(f"/v1/decisions/report?{query}", headers=engine.headers)
-    assert answer.status_code == 422
+    assert (answer.status_code, answer.json()["next"][:19]) == (422, "Correct the request")

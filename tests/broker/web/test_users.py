@@ -35,10 +35,11 @@ async def test_a_wrong_query_is_refused(service: Faces, query: str) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/licenses/queue", "/v1/decisions", "/v1/runs/x/records"])
 async def test_a_cursor_of_another_list_is_refused(service: Faces, path: str) -> None:
-    """A numbered list takes its own cursors alone."""
+    """A numbered list takes its own cursors alone, and no number that no line can have."""
     headers = await service.key()
-    answer = await service.client.get(path, params={"cursor": "usr_x"}, headers=headers)
-    assert answer.json()["code"] == "invalid-cursor"
+    for cursor in ("usr_x", str(2**63)):
+        answer = await service.client.get(path, params={"cursor": cursor}, headers=headers)
+        assert answer.json()["code"] == "invalid-cursor"
 
 
 async def test_a_license_is_given_by_login_and_taken_by_suspension(service: Faces) -> None:

@@ -91,6 +91,8 @@ async def test_it_is_changed_by_its_version(service: Faces) -> None:
         "https://",
         "https://flows.acme.example/a b",
         "https://flows.acme.example/\n",
+        "https://flows.acme.example/hook#f",
+        "https://flows.acme.example/hook#",
     ],
 )
 async def test_an_address_nothing_is_sent_to(service: Faces, url: str) -> None:
@@ -101,15 +103,20 @@ async def test_an_address_nothing_is_sent_to(service: Faces, url: str) -> None:
     assert [problem["pointer"] for problem in answer.json()["errors"]] == ["/url"]
 
 
-@pytest.mark.parametrize("types", [["nobody.*"], [""], ["user.activated", "user.[a-z]*"]])
+@pytest.mark.parametrize("types", [[], ["nobody.*"], [""], ["user.activated", "user.[a-z]*"]])
 async def test_types_that_there_are_not(service: Faces, types: list[str]) -> None:
-    """A pattern that names no type is refused, with a pointer: a receiver that waits for a
-    misspelt type would never hear anything.
+    """A pattern that names no type, and a list of none, are refused with a pointer, whether a
+    webhook is made or changed: its receiver would wait and never hear anything.
     """
-    client = await service.administrator()
-    answer = await client.post("/v1/webhooks", json={"url": URL, "types": types}, headers=OURS)
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"].startswith("/types")
+    client, webhook = await made(service)
+    here, any_version = f"/v1/webhooks/{webhook['id']}", OURS | {"If-Match": "*"}
+    for asked in (
+        client.post("/v1/webhooks", json={"url": URL, "types": types}, headers=OURS),
+        client.patch(here, json={"types": types}, headers=any_version),
+    ):
+        answer = await asked
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"].startswith("/types")
 
 
 async def test_a_project_has_20_at_most(service: Faces) -> None:
@@ -211,3 +218,24 @@ async def test_administrators_see_what_stands_still(service: Faces) -> None:
 def any_of(lines: Any, *texts: str) -> bool:
     """Whether one of these texts stands in a line."""
     return any(text in line["detail"] for line in lines for text in texts)
+
+
+async def test_a_key_sees_whom_and_not_where(service: Faces) -> None:
+    """Safety 22: the address of a webhook may hold a secret: a key sees its origin, and one that is
+    limited to connectors nothing of webhooks at all.
+    """
+    client, webhook = await made(service, url=URL + "?token=s3cret")
+    here = f"/v1/webhooks/{webhook['id']}"
+    assert webhook["url"] == (await client.get(here)).json()["url"] == URL + "?token=s3cret"
+    client.cookies.clear()
+    key = await service.key("events:read")
+    limited = await service.key("events:read", connectors=["Salesforce"])
+    for path in (here, "/v1/webhooks"):
+        answer = await client.get(path, headers=key)
+        said = answer.json()
+        [seen] = said.get("items", [said])
+        assert seen["url"] == "https://flows.acme.example"
+        assert "s3cret" not in answer.text
+    for path in (here, "/v1/webhooks", f"{here}/deliveries", f"{here}x"):
+        refused = await client.get(path, headers=limited)
+        assert (refused.status_code, refused.json()["code"]) == (403, "connector-not-allowed")

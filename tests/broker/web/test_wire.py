@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from broker.web.api import wire
+from broker.web import wire
 from broker.web.errors import Malformed
 from tests.faces import Faces
 

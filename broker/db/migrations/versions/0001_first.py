@@ -1375,6 +1375,7 @@ def upgrade() -> None:
             "link_id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True
         ),
         sa.Column("asserted_by", sa.Text(), nullable=False),
+        sa.Column("anew_since", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),

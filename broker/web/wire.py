@@ -26,15 +26,21 @@ async def content(
     declared = headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
+    body = await read_up_to(request, limit)
+    if not body and not needed:
+        return b""
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
+        raise WrongMediaType(f"Send the body as Content-Type: {media_type}.")
+    return body
+
+
+async def read_up_to(request: Request, limit: int) -> bytes:
+    """The bytes of a body, whatever they are; TooLarge."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
             raise _too_large(limit)
-    if not body and not needed:
-        return b""
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
-        raise WrongMediaType(f"Send the body as Content-Type: {media_type}.")
     return bytes(body)
 
 
@@ -57,7 +63,7 @@ def parse(content: bytes) -> Any:
     """JSON (RFC 8259), with no name twice, no NaN, no U+0000 and no half of a character."""
     try:
         text = content.decode()
-        value = json.loads(text, object_pairs_hook=_once, parse_int=_whole, parse_constant=_refuse)
+        value = _STRICT.decode(text)
         if "\\u" in text:
             _storable(value)
     except RecursionError:
@@ -90,6 +96,10 @@ def _whole(digits: str) -> int:
 
 def _refuse(name: str) -> NoReturn:
     raise Malformed(f"{name} is not JSON.")
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_int=_whole, parse_constant=_refuse)
+"""Made once: `json.loads` makes one each time it is told how to read."""
 
 
 def _storable(value: Any, depth: int = 0) -> None:
