@@ -11,21 +11,14 @@ from typing import Any
 import pytest
 import structlog
 
-from broker import logs
+from tests.hearing import heard
 
 
 @pytest.fixture
 def said() -> Iterator[io.StringIO]:
     """The log of this process at debug level; put back as it was afterwards."""
-    root, stream = logging.getLogger(), io.StringIO()
-    handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in logs.QUIET}
-    logs.set_up("debug", stream)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers[:], root.level = handlers, level
-    for name, before in levels.items():
-        logging.getLogger(name).setLevel(before)
+    with heard("debug") as stream:
+        yield stream
 
 
 def lines(said: io.StringIO) -> list[dict[str, Any]]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from broker import logs
 from broker.web.traces import joined
 from tests.faces import Faces
+from tests.hearing import heard
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 GIVEN = f"00-{TRACE}-{PARENT}-01"
@@ -20,14 +20,8 @@ GIVEN = f"00-{TRACE}-{PARENT}-01"
 @pytest.fixture
 def said() -> Iterator[io.StringIO]:
     """What this process logs, as it does in production."""
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    stream = io.StringIO()
-    logs.set_up("info", stream)
-    yield stream
-    logs.set_up("warning")
-    root.handlers[:] = before
-    root.setLevel(level)
+    with heard("info") as stream:
+        yield stream
 
 
 async def test_a_trace_goes_on_through_us(service: Faces, said: io.StringIO) -> None:
