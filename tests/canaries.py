@@ -21,6 +21,7 @@ from broker.db.seal import Unreadable
 from broker.demo import grants
 from broker.domain.errors import BrokerError
 from providers.errors import ProviderError
+from tests.hearing import hear_answers
 
 CANARY = "canary-9f31c7"
 """Part of what nobody but its program may ever see: a client secret, a refresh token, a code."""
@@ -76,16 +77,7 @@ def watch() -> None:
         _listening(error, "__init__", _raised)
     _listening(_pytest.raises.RaisesExc, "__exit__", _caught)
     _listening(structlog.testing.LogCapture, "__call__", _logged, before=True)
-    send = httpx.AsyncClient.send
-
-    @wraps(send)
-    async def sent(self: httpx.AsyncClient, request: httpx.Request, **more: Any) -> httpx.Response:
-        answer = await send(self, request, **more)
-        if not more.get("stream"):
-            answered(answer)
-        return answer
-
-    setattr(httpx.AsyncClient, "send", sent)  # noqa: B010 - mypy lets no method be assigned
+    hear_answers(answered)
 
 
 def answered(answer: httpx.Response) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache, cached_property, wraps
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -19,6 +19,8 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]  # none
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
+
+from tests.hearing import hear_answers
 
 CONTRACT = Path(__file__).resolve().parents[1] / "openapi" / "broker.yaml"
 METHODS = frozenset({"get", "put", "post", "patch", "delete"})
@@ -155,16 +157,7 @@ def contract() -> Contract:
 
 def watch() -> None:
     """Listen to every httpx client of this process, until it ends."""
-    send = httpx.AsyncClient.send
-
-    @wraps(send)
-    async def sent(self: httpx.AsyncClient, request: httpx.Request, **more: Any) -> httpx.Response:
-        answer = await send(self, request, **more)
-        if not more.get("stream"):
-            answered(answer)
-        return answer
-
-    setattr(httpx.AsyncClient, "send", sent)  # noqa: B010 - mypy lets no method be assigned
+    hear_answers(answered)
 
 
 def answered(answer: httpx.Response) -> None:
